@@ -1,0 +1,1 @@
+"""What is measured: frozen values in plain numpy; those gathered in batches add."""

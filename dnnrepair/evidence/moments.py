@@ -1,0 +1,72 @@
+"""Count, mean, spread and range of values, per unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Per-unit statistics of an operation's output over all data; they add.
+
+    Attributes:
+        count: rows seen (samples times positions).
+        mean: ``(units,)``.
+        m2: sum of squared differences from the mean, ``(units,)``.
+        low, high: smallest and largest value, ``(units,)``.
+        nonfinite: values that were NaN or infinite, in all (the other fields are then unreliable).
+    """
+
+    count: int
+    mean: Floats
+    m2: Floats
+    low: Floats
+    high: Floats
+    nonfinite: int = 0
+
+    def __add__(self, other: Moments) -> Moments:
+        """Return the statistics of both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
+        count = self.count + other.count
+        step = other.mean - self.mean
+        share = other.count / count if count else 0.0
+        return Moments(
+            count=count,
+            mean=self.mean + step * share,
+            m2=self.m2 + other.m2 + step**2 * (self.count * share),
+            low=np.minimum(self.low, other.low),
+            high=np.maximum(self.high, other.high),
+            nonfinite=self.nonfinite + other.nonfinite,
+        )
+
+    @property
+    def variance(self) -> Floats:
+        """Population variance, ``(units,)``."""
+        return self.m2 / max(self.count, 1)
+
+    @property
+    def std(self) -> Floats:
+        """Population standard deviation, ``(units,)``."""
+        return np.sqrt(self.variance)
+
+    @property
+    def pooled_mean(self) -> float:
+        """Mean over all units."""
+        return float(self.mean.mean())
+
+    @property
+    def pooled_std(self) -> float:
+        """Standard deviation over all units and rows together."""
+        return float(np.sqrt(self.variance.mean() + self.mean.var()))
+
+    @property
+    def rms(self) -> float:
+        """Root mean square over all units and rows."""
+        return float(np.sqrt((self.variance + self.mean**2).mean()))

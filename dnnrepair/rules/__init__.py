@@ -1,0 +1,1 @@
+"""One file per rule, or per pair of rules that are each other's mirror."""
