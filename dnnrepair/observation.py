@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dnnrepair.sites import Sites
@@ -123,10 +122,10 @@ class Observations:
     """
 
     sites: Sites = field(default_factory=Sites)
-    tensors: Mapping[str, TensorInfo] = MappingProxyType({})
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
-    evidence: Mapping[type, Mapping[str, Any]] = MappingProxyType({})
-    missing: Mapping[type, str] = MappingProxyType({})
+    evidence: Mapping[type, Mapping[str, Any]] = field(default_factory=dict)
+    missing: Mapping[type, str] = field(default_factory=dict)
 
     def of(self, kind: type[T]) -> Mapping[str, T]:
         """Return the evidence of one type, by place, in execution order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,15 +11,16 @@ from torch import Tensor, fx
 from torch.export.graph_signature import InputKind
 
 from dnnrepair.graph import is_ignored, named_arguments, read_sites
-from dnnrepair.sites import Kind, Site, Sites
+from dnnrepair.inplace import Writes, find_writes, in_training
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch.export import ExportedProgram
 
     from dnnrepair.observation import TensorInfo
+    from dnnrepair.sites import Site, Sites
 
     Watch = Callable[[Site, Mapping[str, Any], Any], Any | None]
 
@@ -157,32 +157,68 @@ class GraphProgram:
         return env[str(self.sites.output)]
 
     def _placeholder(
-        self, node: fx.Node, values: Mapping[str, Tensor], waiting: Any, watch: Watch | None  # noqa: ANN401
+        self,
+        node: fx.Node,
+        values: Mapping[str, Tensor],
+        waiting: Iterator[Tensor],
+        watch: Watch | None,
     ) -> Tensor:
+        copied = node.name in self._writes.roots
         if node.name in self.tensor_of_node:
-            return values[self.tensor_of_node[node.name]]
-        value = next(waiting)
+            value = values[self.tensor_of_node[node.name]]
+            return value.clone() if copied else value
+        value = next(waiting).clone() if copied else next(waiting)
         found = watch(self.sites[node.name], {}, value) if watch else None
         return value if found is None else found
 
     def _call(
         self, node: fx.Node, env: dict[str, Any], watch: Watch | None, *, training: bool
-    ) -> Any:  # noqa: ANN401
-        site = self.sites[node.name] if node.name in self.sites else None
-        if node.name in self._mutating:
-            function = self._mutating[node.name]
-        else:
-            function = node.target
-        args = fx.map_arg(node.args, lambda n: env[n.name])
-        kwargs = fx.map_arg(node.kwargs, lambda n: env[n.name])
+    ) -> Any:  # noqa: ANN401 - operations return tensors, tuples and sizes
+        arguments = fx.map_arg((node.args, node.kwargs), lambda n: env[n.name])
+        args, kwargs = arguments
         if "device" in kwargs:
             kwargs = {**kwargs, "device": self.device}
-        if training and site:
-            args = _in_training(site, node, args)
-        value = function(*args, **kwargs)
-        if watch and site:
-            found = watch(site, _bind(node, args, kwargs), value)
+        if training:
+            args = in_training(node, args)
+        twin = self._writes.twins.get(node.name)
+        value = (twin or node.target)(*args, **kwargs)
+        if watch and node.name in self.sites:
+            named = fx.map_arg(self._named[node.name], lambda n: env[n.name])
+            found = watch(self.sites[node.name], named, value)
             value = value if found is None else found
-        if node.name in self._mutating:  # later readers of the input see the new value
-            env[node.all_input_nodes[0].name] = value
+        if twin is not None:  # whoever reads the overwritten name later sees the new value
+            target = node.all_input_nodes[0].name
+            if node.name in self._writes.aliased:
+                value = env[target].copy_(value)
+            env[target] = value
         return value
+
+    @cached_property
+    def _named(self) -> dict[str, dict[str, Any]]:
+        calls = (node for node in self.graph.nodes if node.op == "call_function")
+        return {node.name: named_arguments(node) for node in calls}
+
+    @cached_property
+    def _writes(self) -> Writes:
+        return find_writes(self.graph)
+
+    @cached_property
+    def _last_uses(self) -> dict[str, list[str]]:
+        """Names that may be forgotten after a node has run, by that node's name."""
+        seen = {str(self.sites.output)}
+        last: dict[str, list[str]] = {}
+        for node in reversed(self.graph.nodes):
+            if node.op == "output" or is_ignored(node):
+                continue
+            for source in node.all_input_nodes:
+                if source.name not in seen:
+                    seen.add(source.name)
+                    last.setdefault(node.name, []).append(source.name)
+        return last
+
+
+def _attribute(owner: fx.GraphModule, target: str) -> Any:  # noqa: ANN401 - any attribute
+    value: Any = owner
+    for part in target.split("."):
+        value = getattr(value, part)
+    return value
