@@ -87,12 +87,13 @@ class _Reader:
         arguments = named_arguments(node)
         op = _canonical_op(node, arguments)
         tensors, inputs = self._operands(node, arguments)
-        if not inputs and tensors and op in KIND_OF_OP and KIND_OF_OP[op] is Kind.VIEW:
-            (self._tensors[node.name],) = list(tensors.values())[:1]  # a view of a parameter
+        if not inputs and tensors and KIND_OF_OP.get(op) is Kind.VIEW:
+            self._tensors[node.name] = next(iter(tensors.values()))  # a view of a parameter
             return
+        settings = _settings(arguments)
         if op in _MATRIX_PRODUCTS and tensors:
-            op = "linear"
-            tensors = {("weight" if k not in ("bias",) else k): v for k, v in tensors.items()}
+            op, settings["transposed"] = "linear", True
+            tensors = {"bias" if key == "bias" else "weight": tensors[key] for key in tensors}
         shape = _shape(node)
         self.sites[node.name] = Site(
             name=node.name,
@@ -102,7 +103,7 @@ class _Reader:
             where=_source_line(node),
             inputs=inputs,
             tensors=tensors,
-            settings=_settings(arguments),
+            settings=settings,
             shape=shape,
             unit_dim=self._unit_dim(op, arguments, inputs, shape),
         )
@@ -123,12 +124,13 @@ class _Reader:
         self, node: fx.Node, op: str, tensors: Mapping[str, str], inputs: tuple[str, ...]
     ) -> str:
         owners = [name.rpartition(".")[0] for name in tensors.values()]
-        if owners and op in KIND_OF_OP and KIND_OF_OP[op] is not Kind.ADD:
+        if owners and KIND_OF_OP.get(op, Kind.OTHER) is not Kind.ADD:
             self._calls[owners[0]] = self._calls.get(owners[0], 0) + 1
             count = self._calls[owners[0]]
             return owners[0] if count == 1 else f"{owners[0]}#{count}"
-        upstream = [self.sites[name].layer for name in inputs if self.sites[name].layer]
-        return upstream[0] if upstream else ""
+        upstream = [name for name in inputs if self.sites[name].layer]
+        latest = max(upstream, key=list(self.sites).index, default=None)  # of a residual: the branch
+        return self.sites[latest].layer if latest else ""
 
     def _unit_dim(
         self, op: str, arguments: Mapping[str, Any], inputs: tuple[str, ...], shape: tuple[int, ...]
@@ -147,8 +149,7 @@ class _Reader:
 
     def _prediction(self, node: fx.Node) -> str | None:
         (values,) = node.args
-        flat = [v for v in (values if isinstance(values, list | tuple) else (values,))]
-        for value in flat:
+        for value in values if isinstance(values, list | tuple) else (values,):
             if isinstance(value, fx.Node) and _is_float(value) and value.name in self.sites:
                 return value.name
         return None
@@ -220,6 +221,7 @@ def _short(file: str) -> str:
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
     value = node.meta.get("val")
+    value = value[0] if isinstance(value, tuple | list) and value else value
     if not isinstance(value, torch.Tensor):
         return ()
     return tuple(size if isinstance(size, int) else _hint(size) for size in value.shape)

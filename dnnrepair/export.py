@@ -1,0 +1,137 @@
+"""Turn whatever was loaded into a program: torch.export first, the live module where that fails."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from dnnrepair.errors import DataError, ModelError
+from dnnrepair.live import LiveProgram
+from dnnrepair.program import GraphProgram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+    from dnnrepair.loading import Loaded
+    from dnnrepair.program import Program
+
+
+def to_program(loaded: Loaded, example: Sequence[Tensor]) -> tuple[Program, tuple[str, ...]]:
+    """Return the program of a loaded network, and notes on how it was obtained.
+
+    Args:
+        loaded: the network; it needs a module, a TorchScript module or an exported program.
+        example: one tensor per input, at least 2 samples each.
+
+    Raises:
+        ModelError: if the network cannot be run at all.
+        DataError: if the network refuses the example.
+    """
+    if loaded.exported is not None:
+        return GraphProgram.of(loaded.exported), ()
+    if loaded.script is not None:
+        return _from_script(loaded.script, tuple(example)), ()
+    if loaded.module is None:
+        message = f"{loaded.name} holds no architecture; name one with --arch"
+        raise ModelError(message)
+    return from_module(loaded.module, example)
+
+
+def from_module(module: nn.Module, example: Sequence[Tensor]) -> tuple[Program, tuple[str, ...]]:
+    """Return the program of an eager module as it behaves in evaluation mode.
+
+    The module is left exactly as found: mode, buffers, gradients and random state.
+    """
+    with evaluating(module):
+        _try_out(module, example)
+        try:
+            exported = export_module(module, example)
+        except Exception as error:  # noqa: BLE001 - torch.export raises a dozen kinds
+            reason = _first_line(error)
+            note = f"torch.export failed ({reason}); watching the live module instead"
+            return LiveProgram(module), (note,)
+    return GraphProgram.of(exported), ()
+
+
+def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgram:
+    """Export with a dynamic batch dimension.
+
+    Raises:
+        Exception: whatever ``torch.export.export`` raises, also where the batch size got fixed.
+    """
+    dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        return torch.export.export(module, tuple(example), dynamic_shapes=dynamic, strict=False)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every submodule back as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep torch's exporter from writing warnings and logs to the terminal."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the fused kernel hides the attention
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+        logger.setLevel(level)
+
+
+def _try_out(module: nn.Module, example: Sequence[Tensor]) -> None:
+    """Run once, so that a wrong input is told apart from a failed export."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
+        try:
+            module(*example)
+        except Exception as error:
+            shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in example)
+            message = (
+                f"the network does not accept this input ({shapes}): {_first_line(error)}; "
+                "check the data's shape and type (--layout, --scale, --input-shape)"
+            )
+            raise DataError(message) from error
+
+
+def _from_script(script: torch.jit.ScriptModule, example: tuple[Tensor, ...]) -> Program:
+    from torch._export.converter import TS2EPConverter
+
+    script.eval()
+    _try_out(script, example)
+    try:
+        with quiet():
+            exported = TS2EPConverter(script, example, {}).convert()
+    except Exception as error:
+        message = (
+            f"this TorchScript module cannot be turned into a graph ({_first_line(error)}); "
+            "give the state dict with --arch instead"
+        )
+        raise ModelError(message) from error
+    return GraphProgram.of(exported)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

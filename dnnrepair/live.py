@@ -1,0 +1,1 @@
+"""A network that cannot be exported, watched while it runs (``TorchFunctionMode``)."""
