@@ -119,6 +119,7 @@ class Observations:
         evidence: measured values, by their type and then by place: a site's name, a tensor's
             name, or "" for the whole network.
         missing: why evidence of a type is not there.
+        interrupted: measuring was cut short.
     """
 
     sites: Sites = field(default_factory=Sites)
@@ -126,6 +127,7 @@ class Observations:
     facts: Facts = field(default_factory=Facts)
     evidence: Mapping[type, Mapping[str, Any]] = field(default_factory=dict)
     missing: Mapping[type, str] = field(default_factory=dict)
+    interrupted: bool = False
 
     def of(self, kind: type[T]) -> Mapping[str, T]:
         """Return the evidence of one type, by place, in execution order."""

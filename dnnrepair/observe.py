@@ -1,0 +1,248 @@
+"""Measure once: one pass over the data serves every probe that the chosen rules need."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dnnrepair.errors import DataError
+from dnnrepair.loss import loss_named
+from dnnrepair.observation import Observations
+from dnnrepair.probe import Batch, Call, NotMeasuredError, Session, probes
+from dnnrepair.sharding import Shards
+from dnnrepair.sites import Kind
+from dnnrepair.sketch import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from dnnrepair.observation import TensorInfo
+    from dnnrepair.probe import (
+        PredictionProbe,
+        SessionProbe,
+        SiteProbe,
+        TensorProbe,
+    )
+    from dnnrepair.program import Program, Watch
+    from dnnrepair.progress import Progress
+    from dnnrepair.sites import Site
+    from dnnrepair.subject import Subject
+
+    Evidence = dict[type, dict[str, Any]]
+
+SKETCH_SIZE = 512  # samples on which heavy measurements are made
+SKETCH_BATCH = 128  # the reference's batch for gradients: at least 4 of 128
+
+
+class Selection:
+    """The probes that yield some needed evidence, by the way they measure."""
+
+    def __init__(self, needs: frozenset[type]) -> None:
+        """Instantiate each registered probe whose evidence is needed."""
+        chosen = [probes[name]() for name in probes if probes[name].yields in needs]
+        sites: list[SiteProbe] = [p for p in chosen if hasattr(p, "measure")]
+        self.streaming = [p for p in sites if not p.sketch_only]
+        self.sketching = [p for p in sites if p.sketch_only]
+        self.predictions: list[PredictionProbe] = [
+            p for p in chosen if hasattr(p, "measure_prediction")
+        ]
+        self.tensors: list[TensorProbe] = [p for p in chosen if hasattr(p, "measure_tensor")]
+        self.sessions: list[SessionProbe] = [p for p in chosen if hasattr(p, "measure_session")]
+        self.runs = [*sites, *self.predictions, *self.sessions]
+
+
+class Observer:
+    """One observation in progress; :meth:`result` may be asked at any time."""
+
+    def __init__(
+        self, subject: Subject, needs: frozenset[type], *, seed: int, progress: Progress
+    ) -> None:
+        """Prepare to measure ``needs`` on ``subject``."""
+        self.subject = subject
+        self.seed = seed
+        self.progress = progress
+        self.selection = Selection(needs)
+        self.evidence: Evidence = {kind: {} for kind in needs}
+        self.missing: dict[type, str] = {}
+        self.samples = 0
+        self.sketch = Sketch(SKETCH_SIZE, seed)
+        self.interrupted = False
+
+    def run(self, batch_size: int) -> None:
+        """Measure everything; an interrupt ends the measuring, what is measured stays."""
+        try:
+            self._measure_tensors()
+            program, samples = self.subject.program, self.subject.samples
+            if program is None or samples is None:
+                self._nothing_to_run(program)
+                return
+            with untouched(program):
+                self._stream(program, batch_size)
+                self._measure_sketch(program)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            for probe in self.selection.runs:
+                self.missing.setdefault(probe.yields, "interrupted")
+
+    def result(self) -> Observations:
+        """Return what has been measured so far."""
+        subject = self.subject
+        program = subject.program
+        return Observations(
+            sites=program.sites if program else Observations().sites,
+            tensors=subject.infos,
+            facts=replace(subject.facts, samples=self.samples),
+            evidence={kind: dict(found) for kind, found in self.evidence.items()},
+            missing=self.missing,
+            interrupted=self.interrupted,
+        )
+
+    def _measure_tensors(self) -> None:
+        self.progress.stage("reading weights", len(self.subject.tensors))
+        for name, value in self.subject.tensors.items():
+            info = self.subject.infos[name]
+            for probe in self.selection.tensors:
+                found = _measure_tensor(probe, info, value)
+                if found is not None:
+                    self.evidence[probe.yields][name] = found
+            self.progress.advance(1)
+
+    def _nothing_to_run(self, program: Program | None) -> None:
+        reason = "needs data: give --data" if program else "needs an architecture: give --arch"
+        for probe in self.selection.runs:
+            self.missing[probe.yields] = reason
+
+    def _stream(self, program: Program, batch_size: int) -> None:
+        samples = self.subject.samples
+        assert samples is not None  # run() checked  # noqa: S101
+        shards = Shards.current()
+        self.progress.stage("observing", samples.size)
+        for batch in samples.batches(batch_size, rank=shards.rank, world=shards.world):
+            placed = self._placed(batch, program)
+            self._run_once(program, placed)
+            self.sketch.add(placed)
+            self.samples += len(batch)
+            self.progress.advance(len(batch))
+        self.evidence, self.samples = shards.join(self.evidence, self.samples, self.sketch)
+
+    def _placed(self, batch: Batch, program: Program) -> Batch:
+        device = self.subject.device
+        inputs = tuple(x.to(device) for x in batch.inputs)
+        targets = None if batch.targets is None else batch.targets.to(device)
+        mask = batch.mask if batch.mask is not None else padding_mask(program, inputs)
+        return replace(batch, inputs=inputs, targets=targets, mask=mask)
+
+    def _run_once(self, program: Program, batch: Batch) -> None:
+        selection = self.selection
+        watch = self._watch(program, batch, selection.streaming)
+        with torch.no_grad():
+            try:
+                prediction = program.run(batch.inputs, watch=watch)
+            except (RuntimeError, ValueError, IndexError) as error:
+                raise _refused(batch, error) from error
+        for probe in selection.predictions:
+            found = probe.measure_prediction(prediction, batch, self.subject.facts)
+            add(self.evidence[probe.yields], "", found)
+
+    def _watch(self, program: Program, batch: Batch, chosen: Sequence[SiteProbe]) -> Watch:
+        wanted = {
+            site.name: [probe for probe in chosen if probe.watches(site, program.sites)]
+            for site in program.sites
+        }
+
+        def watch(site: Site, arguments: Mapping[str, Any], value: Any) -> None:  # noqa: ANN401
+            if not wanted.get(site.name):
+                return
+            output = value[0] if isinstance(value, tuple | list) else value
+            call = Call(site=site, arguments=arguments, output=output, batch=batch)
+            for probe in wanted[site.name]:
+                add(self.evidence[probe.yields], site.name, probe.measure(call))
+
+        return watch
+
+    def _measure_sketch(self, program: Program) -> None:
+        selection = self.selection
+        batches = self.sketch.batches(SKETCH_BATCH, self.subject.device)
+        self.progress.stage("examining", len(batches) + len(selection.sessions))
+        for batch in batches:
+            if selection.sketching:
+                with torch.no_grad():
+                    program.run(batch.inputs, watch=self._watch(program, batch, selection.sketching))
+            self.progress.advance(1)
+        session = self._session(program, batches)
+        for probe in selection.sessions:
+            try:
+                self.evidence[probe.yields].update(probe.measure_session(session))
+            except NotMeasuredError as reason:
+                self.missing[probe.yields] = str(reason)
+            self.progress.advance(1)
+
+    def _session(self, program: Program, batches: tuple[Batch, ...]) -> Session:
+        facts = self.subject.facts
+        labeled = all(batch.targets is not None for batch in batches) and bool(batches)
+        return Session(
+            program=program,
+            batches=batches,
+            facts=facts,
+            criterion=loss_named(facts.loss) if labeled else None,
+            trainable=frozenset(n for n, i in program.infos.items() if i.trainable),
+            seed=self.seed,
+        )
+
+
+def observe(
+    subject: Subject, needs: frozenset[type], *, seed: int, batch_size: int, progress: Progress
+) -> Observations:
+    """Measure all evidence of the types in ``needs`` that this subject allows.
+
+    The program, its buffers and torch's random state are left exactly as found.
+    """
+    observer = Observer(subject, needs, seed=seed, progress=progress)
+    observer.run(batch_size)
+    return observer.result()
+
+
+def add(found: dict[str, Any], place: str, more: Any) -> None:  # noqa: ANN401 - any evidence
+    """Add evidence to what is known of a place."""
+    found[place] = found[place] + more if place in found else more
+
+
+def padding_mask(program: Program, inputs: Sequence[Tensor]) -> Tensor | None:
+    """Return where tokens are not padding, ``(batch, tokens)``, if the network names a padding id."""
+    waiting = dict(zip((s.name for s in program.sites.of(Kind.INPUT)), inputs, strict=False))
+    for site in program.sites.of(Kind.EMBEDDING):
+        padding = site.setting("padding_idx", -1)
+        source = program.sites.source(site)
+        if padding >= 0 and source is not None and source.name in waiting:
+            ids = waiting[source.name]
+            if ids.dim() == 2:  # noqa: PLR2004 - (batch, tokens)
+                mask = ids != int(padding)
+                return None if bool(mask.all()) else mask
+    return None
+
+
+@contextmanager
+def untouched(program: Program) -> Iterator[None]:
+    """Leave torch's random state as found, whatever random operations the network holds."""
+    devices = {value.device for value in program.tensors.values() if value.device.type == "cuda"}
+    with torch.random.fork_rng(devices=[device.index or 0 for device in devices]):
+        yield
+
+
+def _measure_tensor(probe: TensorProbe, info: TensorInfo, value: Tensor) -> Any:  # noqa: ANN401
+    with torch.no_grad():
+        return probe.measure_tensor(info, value)
+
+
+def _refused(batch: Batch, error: Exception) -> DataError:
+    shapes = ", ".join(str(tuple(x.shape)) for x in batch.inputs)
+    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return DataError(
+        f"the network does not accept samples {batch.start} and up, of shape {shapes}: {line}; "
+        "check the data's shape and type (--layout, --scale, --input-shape)"
+    )

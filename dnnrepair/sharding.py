@@ -1,0 +1,65 @@
+"""Several processes under ``torchrun``: each sees a share of the samples, the statistics add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnnrepair.sketch import Sketch
+
+    Evidence = dict[type, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """This process's place among its peers.
+
+    Attributes:
+        rank: of this process, from 0.
+        world: number of processes.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def current(cls) -> Shards:
+        """Return this process's place; alone unless ``torch.distributed`` has been set up."""
+        from torch import distributed
+
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return cls()
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    def join(self, evidence: Evidence, samples: int, sketch: Sketch) -> tuple[Evidence, int]:
+        """Return everybody's streamed evidence added up, in rank order, and the number of samples.
+
+        The sketch becomes that of the whole data. Every process ends with the same values.
+        """
+        if self.world == 1:
+            return evidence, samples
+        from torch import distributed
+
+        gathered: list[Any] = [None] * self.world
+        distributed.all_gather_object(gathered, (evidence, samples, sketch))
+        sketch.join(other for rank, (_, _, other) in enumerate(gathered) if rank != self.rank)
+        whole: Evidence = {kind: {} for kind in evidence}
+        for part, _, _ in gathered:
+            for kind, places in part.items():
+                for place, value in places.items():
+                    known = whole[kind].get(place)
+                    streamed = hasattr(value, "__add__")
+                    whole[kind][place] = known + value if known is not None and streamed else value
+        return whole, sum(count for _, count, _ in gathered)
+
+
+def start_shards() -> Shards:
+    """Join the process group that ``torchrun`` described in the environment, if it did."""
+    import os
+
+    from torch import cuda, distributed
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if cuda.is_available() else "gloo")
+    return Shards.current()
