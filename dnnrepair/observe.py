@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dnnrepair.data import check_labels
 from dnnrepair.errors import DataError
 from dnnrepair.loss import loss_named
-from dnnrepair.observation import Observations
+from dnnrepair.observation import Observations, Task
 from dnnrepair.probe import Batch, Call, NotMeasuredError, Session, probes
 from dnnrepair.sharding import Shards
 from dnnrepair.sites import Kind
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     )
     from dnnrepair.program import Program, Watch
     from dnnrepair.progress import Progress
-    from dnnrepair.sites import Site
+    from dnnrepair.sites import Site, Sites
     from dnnrepair.subject import Subject
 
     Evidence = dict[type, dict[str, Any]]
+    Plan = Mapping[str, Sequence[SiteProbe]]
 
 SKETCH_SIZE = 512  # samples on which heavy measurements are made
 SKETCH_BATCH = 128  # the reference's batch for gradients: at least 4 of 128
@@ -122,9 +124,10 @@ class Observer:
         assert samples is not None  # run() checked  # noqa: S101
         shards = Shards.current()
         self.progress.stage("observing", samples.size)
+        plan = plan_of(program.sites, self.selection.streaming)
         for batch in samples.batches(batch_size, rank=shards.rank, world=shards.world):
             placed = self._placed(batch, program)
-            self._run_once(program, placed)
+            self._run_once(program, placed, plan)
             self.sketch.add(placed)
             self.samples += len(batch)
             self.progress.advance(len(batch))
@@ -137,30 +140,27 @@ class Observer:
         mask = batch.mask if batch.mask is not None else padding_mask(program, inputs)
         return replace(batch, inputs=inputs, targets=targets, mask=mask)
 
-    def _run_once(self, program: Program, batch: Batch) -> None:
-        selection = self.selection
-        watch = self._watch(program, batch, selection.streaming)
+    def _run_once(self, program: Program, batch: Batch, plan: Plan) -> None:
         with torch.no_grad():
             try:
-                prediction = program.run(batch.inputs, watch=watch)
+                prediction = program.run(batch.inputs, watch=self._watch(batch, plan))
             except (RuntimeError, ValueError, IndexError) as error:
                 raise _refused(batch, error) from error
-        for probe in selection.predictions:
-            found = probe.measure_prediction(prediction, batch, self.subject.facts)
+        facts = self.subject.facts
+        if batch.targets is not None and facts.task is Task.CLASSIFY and facts.classes > 1:
+            check_labels(batch.targets, facts.classes)
+        for probe in self.selection.predictions:
+            found = probe.measure_prediction(prediction, batch, facts)
             add(self.evidence[probe.yields], "", found)
 
-    def _watch(self, program: Program, batch: Batch, chosen: Sequence[SiteProbe]) -> Watch:
-        wanted = {
-            site.name: [probe for probe in chosen if probe.watches(site, program.sites)]
-            for site in program.sites
-        }
-
+    def _watch(self, batch: Batch, plan: Plan) -> Watch:
         def watch(site: Site, arguments: Mapping[str, Any], value: Any) -> None:  # noqa: ANN401
-            if not wanted.get(site.name):
+            chosen = plan.get(site.name)
+            if not chosen:
                 return
             output = value[0] if isinstance(value, tuple | list) else value
             call = Call(site=site, arguments=arguments, output=output, batch=batch)
-            for probe in wanted[site.name]:
+            for probe in chosen:
                 add(self.evidence[probe.yields], site.name, probe.measure(call))
 
         return watch
@@ -169,10 +169,11 @@ class Observer:
         selection = self.selection
         batches = self.sketch.batches(SKETCH_BATCH, self.subject.device)
         self.progress.stage("examining", len(batches) + len(selection.sessions))
+        plan = plan_of(program.sites, selection.sketching)
         for batch in batches:
             if selection.sketching:
                 with torch.no_grad():
-                    program.run(batch.inputs, watch=self._watch(program, batch, selection.sketching))
+                    program.run(batch.inputs, watch=self._watch(batch, plan))
             self.progress.advance(1)
         session = self._session(program, batches)
         for probe in selection.sessions:
@@ -205,6 +206,12 @@ def observe(
     observer = Observer(subject, needs, seed=seed, progress=progress)
     observer.run(batch_size)
     return observer.result()
+
+
+def plan_of(sites: Sites, chosen: Sequence[SiteProbe]) -> Plan:
+    """Return which probes watch which site, by the site's name."""
+    watched = {site.name: [p for p in chosen if p.watches(site, sites)] for site in sites}
+    return {name: found for name, found in watched.items() if found}
 
 
 def add(found: dict[str, Any], place: str, more: Any) -> None:  # noqa: ANN401 - any evidence

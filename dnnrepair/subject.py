@@ -1,0 +1,279 @@
+"""The model on the table: the network, its data, and what is known of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import torch
+
+from dnnrepair.data import ArraySamples, DataOptions, Samples, gaussian, open_data
+from dnnrepair.errors import DataError, SettingError
+from dnnrepair.export import to_program
+from dnnrepair.loading import Loaded, load
+from dnnrepair.loss import guess_loss
+from dnnrepair.observation import Facts, Task
+from dnnrepair.tensors import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from dnnrepair.observation import TensorInfo
+    from dnnrepair.probe import Batch
+    from dnnrepair.program import Program
+
+EXAMPLES = 4  # samples with which a network is exported; at least 2 keep the batch size free
+PROBE_SAMPLES = 1024  # synthetic inputs of --probe gaussian
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to put on the table, as the user named it.
+
+    Attributes:
+        model: a file, a Hugging Face directory, ``timm:NAME`` or ``models:NAME``.
+        data: see :func:`dnnrepair.data.open_data`; None for none.
+        arch: the architecture's factory for a state dict.
+        task, loss: None to guess from the data and the graph.
+        trust_pickle: unpickle the file even if that runs code from it.
+        input_shape: of one sample, to export without data.
+        probe: "gaussian" to observe synthetic inputs.
+        device: where to run.
+        seed: of whatever is random.
+        data_options: how to read the data.
+    """
+
+    model: str
+    data: str | None = None
+    arch: str | None = None
+    task: str | None = None
+    loss: str | None = None
+    trust_pickle: bool = False
+    input_shape: tuple[int, ...] | None = None
+    probe: str | None = None
+    device: str = "cpu"
+    batch_size: int = 128
+    seed: int = 0
+    data_options: DataOptions = field(default_factory=DataOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network ready to be observed.
+
+    Attributes:
+        program: runs it; None if only its weights are known.
+        samples: its data; None if there are none.
+        tensors, infos: its parameters and buffers, and what each is.
+        facts: what is known of it.
+        form: how it came.
+        digest: of its tensors.
+        device: where it runs.
+        notes: what the user should know about how it was obtained.
+    """
+
+    program: Program | None
+    samples: Samples | None
+    tensors: Mapping[str, Tensor]
+    infos: Mapping[str, TensorInfo]
+    facts: Facts
+    form: str
+    digest: str
+    device: torch.device
+    notes: tuple[str, ...] = ()
+
+
+def open_subject(request: Request) -> Subject:
+    """Load the network and its data, and bring them together.
+
+    Raises:
+        DnnRepairError: one of its kinds, with what, where and what to do next.
+    """
+    if request.model.startswith("models:"):
+        loaded, samples, known = _reference(request)
+    else:
+        loaded = load(request.model, arch=request.arch, trust_pickle=request.trust_pickle)
+        samples, known = None, {}
+    if request.data is not None:
+        samples = open_data(request.data, request.data_options)
+    elif request.probe is not None:
+        samples = _synthetic(request)
+    return assemble(loaded, samples, request, **known)
+
+
+def subject_of(
+    module: nn.Module,
+    data: Samples | tuple[Tensor, Tensor] | Tensor,
+    *,
+    task: str | None = None,
+    loss: str | None = None,
+    name: str | None = None,
+) -> Subject:
+    """Put a live module and its data on the table; the module is left exactly as found."""
+    if isinstance(data, torch.Tensor):
+        data = ArraySamples((data,), None, "tensor")
+    elif isinstance(data, tuple):
+        data = ArraySamples((data[0],), data[1], "tensors")
+    loaded = loaded_module(module, name or type(module).__name__)
+    request = Request(model=loaded.name, device=str(_device_of(module)), task=task, loss=loss)
+    return assemble(loaded, data, request)
+
+
+def loaded_module(module: nn.Module, name: str, form: str = "live module") -> Loaded:
+    """Return a live module in the form in which files arrive."""
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return Loaded(
+        name=name,
+        form=form,
+        state={key: value.detach() for key, value in state.items()},
+        module=module,
+        buffers=frozenset(key for key, _ in module.named_buffers()),
+        trainable=frozenset(key for key, p in module.named_parameters() if p.requires_grad),
+    )
+
+
+def assemble(
+    loaded: Loaded,
+    samples: Samples | None,
+    request: Request,
+    *,
+    task: str | None = None,
+    loss: str | None = None,
+) -> Subject:
+    """Bring a network and its data together.
+
+    Args:
+        loaded: the network.
+        samples: its data, if any.
+        request: device, task and loss as the user gave them.
+        task, loss: as the network's own recipe gives them; the request's come first.
+    """
+    example = samples.example(EXAMPLES) if samples else None
+    program, notes = _program(loaded, example, request)
+    tensors = program.tensors if program else loaded.state
+    trainable = loaded.trainable
+    if trainable is None:
+        trainable = frozenset(tensors) - loaded.buffers
+    infos = program.infos if program else describe(tensors, None, loaded.buffers, trainable)
+    device = _device(request.device)
+    if program is not None:
+        program = program.to(device)
+        tensors = program.tensors
+    return Subject(
+        program=program,
+        samples=samples,
+        tensors=tensors,
+        infos=infos,
+        facts=_facts(loaded, program, samples, example, request, task, loss),
+        form=loaded.form,
+        digest=digest(tensors),
+        device=device,
+        notes=(*loaded.notes, *notes, *getattr(samples, "notes", ())),
+    )
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the first 16 hex digits of the sha256 of all names, shapes, types and bytes."""
+    found = sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name}:{tuple(value.shape)}:{value.dtype}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _program(
+    loaded: Loaded, example: Batch | None, request: Request
+) -> tuple[Program | None, tuple[str, ...]]:
+    runnable = loaded.module or loaded.script or loaded.exported
+    if runnable is None:
+        return None, ()
+    if example is not None:
+        inputs = tuple(_at_least_two(x) for x in example.inputs)
+    elif request.input_shape is not None:
+        inputs = (torch.zeros(EXAMPLES, *request.input_shape),)
+    elif loaded.exported is not None:
+        inputs = ()
+    else:
+        return None, ("no data and no --input-shape: only the weights were examined",)
+    return to_program(loaded, inputs)
+
+
+def _at_least_two(values: Tensor) -> Tensor:
+    return values if len(values) > 1 else torch.cat([values, values])
+
+
+def _facts(
+    loaded: Loaded,
+    program: Program | None,
+    samples: Samples | None,
+    example: Batch | None,
+    request: Request,
+    task: str | None,
+    loss: str | None,
+) -> Facts:
+    targets = example.targets if example else None
+    known_task = Task(request.task or task or _guess_task(targets))
+    width, op = _output(program)
+    given = request.loss or loss
+    return Facts(
+        task=known_task,
+        loss=given or guess_loss(known_task, op, width),
+        loss_given=given is not None,
+        labeled=targets is not None,
+        classes=width if known_task is Task.CLASSIFY else 0,
+        mode=program.mode if program else "weights",
+        model=request.model,
+        data=samples.name if samples and request.data else "",
+    )
+
+
+def _guess_task(targets: Tensor | None) -> str:
+    return Task.REGRESS if targets is not None and targets.is_floating_point() else Task.CLASSIFY
+
+
+def _output(program: Program | None) -> tuple[int, str]:
+    """Return the prediction's width and the operation that makes it."""
+    if program is None or program.sites.output is None:
+        return 0, ""
+    site = program.sites[program.sites.output]
+    if len(site.shape) <= 1:
+        return 1, site.op
+    return site.shape[1] if len(site.shape) > 3 else site.shape[-1], site.op  # noqa: PLR2004
+
+
+def _reference(request: Request) -> tuple[Loaded, Samples, dict[str, str]]:
+    from dnnrepair.models import build
+
+    reference = build(request.model.removeprefix("models:"), seed=request.seed)
+    loaded = loaded_module(reference.module, request.model, "reference network")
+    samples = ArraySamples(reference.inputs, reference.targets, "embedded digits")
+    return loaded, samples, {"task": reference.task, "loss": reference.loss}
+
+
+def _synthetic(request: Request) -> Samples:
+    if request.probe != "gaussian":
+        message = f"no probe input is called {request.probe!r}; known: gaussian"
+        raise SettingError(message)
+    if request.input_shape is None:
+        message = "--probe gaussian needs the shape of one sample: --input-shape 3,32,32"
+        raise DataError(message)
+    return gaussian(request.input_shape, PROBE_SAMPLES, request.seed)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        message = f"device {name!r} cannot be used: {str(error).splitlines()[0]}"
+        raise SettingError(message) from error
+    return device
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
