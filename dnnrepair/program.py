@@ -131,6 +131,8 @@ class GraphProgram:
 
     def to(self, device: torch.device | str) -> GraphProgram:
         """Return the same program with its tensors on a device."""
+        if all(t.device == torch.device(device) for t in self.tensors.values()):
+            return self
         return replace(self, tensors={n: t.to(device) for n, t in self.tensors.items()})
 
     def run(
