@@ -57,7 +57,7 @@ def from_module(module: nn.Module, example: Sequence[Tensor]) -> tuple[Program, 
         except Exception as error:  # noqa: BLE001 - torch.export raises a dozen kinds
             reason = _first_line(error)
             note = f"torch.export failed ({reason}); watching the live module instead"
-            return LiveProgram(module), (note,)
+            return LiveProgram.of(module, example), (note,)
     return GraphProgram.of(exported), ()
 
 

@@ -38,14 +38,17 @@ def is_ignored(node: fx.Node) -> bool:
     return _packet_name(node) in _IGNORED
 
 
-def read_sites(graph: fx.Graph, tensor_of_node: Mapping[str, str]) -> Sites:
+def read_sites(
+    graph: fx.Graph, tensor_of_node: Mapping[str, str], prediction: int | None = None
+) -> Sites:
     """Return the sites of an exported graph.
 
     Args:
         graph: of a ``torch.export.ExportedProgram``.
         tensor_of_node: state-dict name by the name of the placeholder that stands for it.
+        prediction: which of the flat outputs is the prediction; None for the first float tensor.
     """
-    reader = _Reader(tensor_of_node)
+    reader = _Reader(tensor_of_node, prediction)
     for node in graph.nodes:
         reader.read(node)
     return Sites(tuple(reader.sites.values()), output=reader.output)
@@ -66,7 +69,8 @@ def named_arguments(node: fx.Node) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, tensor_of_node: Mapping[str, str]) -> None:
+    def __init__(self, tensor_of_node: Mapping[str, str], prediction: int | None) -> None:
+        self._wanted = prediction
         self.sites: dict[str, Site] = {}
         self.output: str | None = None
         self._tensors = dict(tensor_of_node)
@@ -76,7 +80,7 @@ class _Reader:
         if node.op == "placeholder" and node.name not in self._tensors:
             shape = _shape(node)
             self.sites[node.name] = Site(
-                name=node.name, op="input", layer="", shape=shape, unit_dim=_channel_dim(shape)
+                name=node.name, op="input", layer="", shape=shape, unit_dim=channel_dim(shape)
             )
         elif node.op == "call_function" and not is_ignored(node):
             self._read_call(node)
@@ -144,12 +148,13 @@ class _Reader:
         if source and op in ("transpose", "swapaxes", "permute", "movedim"):
             return _moved_dim(op, arguments, source)
         if KIND_OF_OP.get(op) is Kind.VIEW:
-            return _channel_dim(shape)
+            return channel_dim(shape)
         return -1
 
     def _prediction(self, node: fx.Node) -> str | None:
         (values,) = node.args
-        for value in values if isinstance(values, list | tuple) else (values,):
+        flat = values if isinstance(values, list | tuple) else (values,)
+        for value in flat if self._wanted is None else flat[self._wanted :]:
             if isinstance(value, fx.Node) and _is_float(value) and value.name in self.sites:
                 return value.name
         return None
@@ -207,11 +212,12 @@ def _source_line(node: fx.Node) -> str | None:
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
     for file, line in reversed(frames):
         if not file.startswith((_TORCH, "<")):
-            return f"{_short(file)}:{line}"
+            return f"{short_path(file)}:{line}"
     return None
 
 
-def _short(file: str) -> str:
+def short_path(file: str) -> str:
+    """Return a source file relative to the working directory if inside it, else its name."""
     path = Path(file)
     try:
         return str(path.relative_to(Path.cwd()))
@@ -237,7 +243,7 @@ def _is_float(node: fx.Node) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
-def _channel_dim(shape: tuple[int, ...]) -> int:
+def channel_dim(shape: tuple[int, ...]) -> int:
     """Images ``(N, C, H, W)`` count channels, everything else its last dimension."""
     return 1 if len(shape) in (4, 5) else -1
 

@@ -12,6 +12,7 @@ from torch.export.graph_signature import InputKind
 
 from dnnrepair.graph import is_ignored, named_arguments, read_sites
 from dnnrepair.inplace import Writes, find_writes, in_training
+from dnnrepair.outputs import prediction_place
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class Program(Protocol):
     @property
     def infos(self) -> Mapping[str, TensorInfo]: ...  # noqa: D102
 
+    def to(self, device: torch.device | str) -> Program:
+        """Return the same program with its tensors on a device."""
+        ...
+
+    def with_tensors(self, tensors: Mapping[str, Tensor]) -> Program:
+        """Return the same network with other values for some of its tensors."""
+        ...
+
     def run(
         self,
         inputs: Sequence[Tensor],
@@ -75,7 +84,9 @@ class GraphProgram:
         owner: the graph module that holds nested graphs.
         tensors: parameters, buffers and constants by name.
         tensor_of_node: name of the tensor a placeholder stands for.
+        buffers: names of tensors that are no parameters.
         trainable: names of the parameters that ask for a gradient.
+        prediction: which of the flat outputs is the prediction; None for the first float tensor.
     """
 
     graph: fx.Graph
@@ -84,6 +95,7 @@ class GraphProgram:
     tensor_of_node: Mapping[str, str]
     buffers: frozenset[str]
     trainable: frozenset[str]
+    prediction: int | None = None
     mode: str = "graph"
 
     @classmethod
@@ -99,6 +111,7 @@ class GraphProgram:
         buffers = frozenset(
             str(spec.target) for spec in specs if spec.kind in held[1:] and spec.target
         )
+        spec = exported.call_spec.out_spec
         source: dict[str, Tensor] = {**exported.constants, **exported.state_dict}
         tensors = {name: source[name] for name in tensor_of_node.values() if name in source}
         return cls(
@@ -108,12 +121,13 @@ class GraphProgram:
             tensor_of_node=tensor_of_node,
             buffers=buffers,
             trainable=frozenset(n for n, v in tensors.items() if v.requires_grad),
+            prediction=prediction_place(spec, spec.num_leaves) if spec else None,
         )
 
     @cached_property
     def sites(self) -> Sites:
         """The operations, in execution order."""
-        return read_sites(self.graph, self.tensor_of_node)
+        return read_sites(self.graph, self.tensor_of_node, self.prediction)
 
     @cached_property
     def infos(self) -> dict[str, TensorInfo]:
