@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Activity:
     """Per-unit counts at an activation, over all data; they add.
 
+    Of images and long sequences evenly spaced positions are counted and scaled up to all rows;
+    ``positive`` is 0 exactly where no value of any row was positive.
+
     Attributes:
         count: rows seen (samples times positions).
         positive: rows with pre-activation above 0, ``(units,)``.

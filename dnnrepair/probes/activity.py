@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from dnnrepair.evidence.activity import Activity
-from dnnrepair.probe import as_rows, probe
+from dnnrepair.probe import probe
+from dnnrepair.probes.moments import per_unit, spaced_rows
 from dnnrepair.sites import Kind
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Call
     from dnnrepair.sites import Site, Sites
 
+COUNTED_ROWS = 2048  # rows per batch that are counted one by one; "never positive" looks at all
 SLOPE_ROWS = 1024  # rows per batch on which a smooth activation's slope is measured
 
 
@@ -88,21 +90,17 @@ class ActivityProbe:
 
     def measure(self, call: Call) -> Activity:
         """Return the counts of one batch."""
-        values: Tensor = call.arguments["input"]
-        unit_dim = call.site.unit_dim
-        if call.batch.mask is not None:
-            values, unit_dim = as_rows(values, unit_dim, call.batch.mask), -1
-        if values.dim() == 1:
-            values = values.unsqueeze(-1)
-        dims = [d for d in range(values.dim()) if d != unit_dim % values.dim()]
-        shape, units = shape_of(call.site), values.shape[unit_dim]
-        count = values.numel() // max(units, 1)
-        positive = (values > 0).sum(dims).double()
-        low = count - positive if shape.low == 0 else (values < shape.low).sum(dims).double()
-        high = (values > shape.high).sum(dims).double() if shape.high < math.inf else 0 * positive
-        slope = _slope_square(shape, values, unit_dim) * count
-        if call.site.op == "relu":
-            slope = positive
+        shape = shape_of(call.site)
+        values, unit_dim = per_unit(call.arguments["input"], call.site.unit_dim, call.batch.mask)
+        count = values.numel() // max(values.shape[unit_dim], 1)
+        rows = spaced_rows(values, unit_dim, COUNTED_ROWS)  # (rows, units)
+        scale = count / max(len(rows), 1)
+        ever = values.amax([d for d in range(values.dim()) if d != unit_dim]) > 0
+        seen = (rows > 0).sum(0).double() * scale
+        positive = torch.where(ever, seen.clamp(min=1), torch.zeros_like(seen))
+        low = count - positive if shape.low == 0 else (rows < shape.low).sum(0).double() * scale
+        high = (rows > shape.high).sum(0).double() * scale
+        slope = positive if call.site.op == "relu" else _slope_square(shape, rows) * count
         return Activity(
             count=count,
             positive=positive.cpu().numpy(),
@@ -112,14 +110,9 @@ class ActivityProbe:
         )
 
 
-def _slope_square(shape: Shape, values: Tensor, unit_dim: int) -> Tensor:
-    """Return the mean squared slope per unit, ``(units,)``, on evenly spaced rows."""
-    rows = as_rows(values[: max(1, SLOPE_ROWS * len(values) // max(_rows(values, unit_dim), 1))], unit_dim)
+def _slope_square(shape: Shape, rows: Tensor) -> Tensor:
+    """Return the mean squared slope per unit, ``(units,)``, over the first rows."""
     with torch.enable_grad():
         z = rows.detach()[:SLOPE_ROWS].requires_grad_()
         (slope,) = torch.autograd.grad(shape.function(z).sum(), z)
     return slope.square().mean(0)
-
-
-def _rows(values: Tensor, unit_dim: int) -> int:
-    return values.numel() // max(values.shape[unit_dim], 1)

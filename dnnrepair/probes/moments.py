@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from dnnrepair.evidence.moments import Moments
-from dnnrepair.probe import probe
+from dnnrepair.probe import as_rows, probe
 from dnnrepair.sites import Kind
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dnnrepair.probe import Call
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 _WATCHED = frozenset(
     {Kind.INPUT, Kind.AFFINE, Kind.NORM, Kind.RECURRENT, Kind.EMBEDDING, Kind.ADD}
 )
+
+SPREAD_ROWS = 2048  # rows per batch from which the spread is measured
 
 
 @probe("moments")
@@ -37,44 +42,68 @@ class MomentsProbe:
 
     def measure(self, call: Call) -> Moments:
         """Return the moments of one batch."""
-        values, dims = per_unit(call)
-        count = values.numel() // max(values.shape[call.site.unit_dim], 1) if dims else 1
-        return moments(values, dims, count)
+        return moments(*per_unit(call.output, call.site.unit_dim, call.batch.mask))
 
 
-def per_unit(call: Call) -> tuple[Tensor, list[int]]:
-    """Return a call's output as floats, and the dimensions over which one unit's values lie.
+def per_unit(values: Tensor, unit_dim: int, mask: Tensor | None) -> tuple[Tensor, int]:
+    """Return an output as floats without padding, and the dimension that counts its units.
 
-    Padding is left out, which needs a copy as ``(rows, units)``; without padding nothing is copied.
+    Leaving padding out needs a copy as ``(rows, units)``; without padding nothing is copied.
     """
-    values, unit_dim = call.output, call.site.unit_dim
-    if call.batch.mask is not None:
-        values, unit_dim = call.rows, -1
-    if not values.is_floating_point():
+    if mask is not None:
+        values, unit_dim = as_rows(values, unit_dim, mask), -1
+    if values.dim() == 1:
+        values, unit_dim = values.unsqueeze(-1), -1
+    if values.dtype in (torch.float16, torch.bfloat16) or not values.is_floating_point():
         values = values.float()
-    if values.dtype in (torch.float16, torch.bfloat16):
-        values = values.float()
-    return values, [d for d in range(values.dim()) if d != unit_dim % values.dim()]
+    return values, unit_dim % values.dim()
 
 
-def moments(values: Tensor, dims: list[int], count: int) -> Moments:
-    """Return the moments of ``values`` over ``dims``.
+def moments(values: Tensor, unit_dim: int) -> Moments:
+    """Return the moments of ``values`` per unit of ``unit_dim``.
 
-    The spread is summed around a shift near the mean, so that float32 keeps its digits where the
+    Mean, range and finiteness come from every value. The spread comes from about ``SPREAD_ROWS``
+    evenly spaced rows and is summed around the mean, so that float32 keeps its digits where the
     mean is large against the spread.
     """
+    dims = [d for d in range(values.dim()) if d != unit_dim]
+    count = values.numel() // max(values.shape[unit_dim], 1)
     total = values.sum(dims)
+    rows = spaced_rows(values, unit_dim, SPREAD_ROWS)
     mean = total / max(count, 1)
-    low, high = values.amin(dims), values.amax(dims)
-    shape = [1 if d in dims else -1 for d in range(values.dim())]
-    spread = torch.linalg.vector_norm(values - mean.reshape(shape), dim=dims).double() ** 2
+    spread = (rows - mean).square_().sum(0) * (count / max(len(rows), 1))
     finite = bool(torch.isfinite(total).all())
-    bad = 0 if finite else int((~torch.isfinite(values)).sum())
     return Moments(
         count=count,
-        mean=mean.double().cpu().numpy(),
-        m2=spread.cpu().numpy(),
-        low=low.double().cpu().numpy(),
-        high=high.double().cpu().numpy(),
-        nonfinite=bad,
+        mean=_array(mean),
+        m2=_array(spread),
+        low=_array(values.amin(dims)),
+        high=_array(values.amax(dims)),
+        nonfinite=0 if finite else int((~torch.isfinite(values)).sum()),
     )
+
+
+def spaced_rows(values: Tensor, unit_dim: int, limit: int) -> Tensor:
+    """Return about ``limit`` evenly spaced rows of ``values`` as ``(rows, units)``, all if fewer.
+
+    Of images every sample keeps its share of positions. The step is made coprime to the width of a
+    row of pixels, so that it does not stay in one column.
+    """
+    units_first = values.movedim(unit_dim, 1).flatten(2) if unit_dim != values.dim() - 1 else None
+    if units_first is None:
+        rows = values.reshape(-1, values.shape[-1])
+        return rows[:: _coprime(len(rows) // limit, values.shape[-2] if values.dim() > 2 else 1)]  # noqa: PLR2004
+    samples, units, positions = units_first.shape
+    step = _coprime(samples * positions // limit, values.shape[-1])
+    return units_first[:, :, :: min(step, positions)].movedim(1, -1).reshape(-1, units)
+
+
+def _coprime(step: int, width: int) -> int:
+    step = max(step, 1)
+    while math.gcd(step, width) > 1:
+        step += 1
+    return step
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    return values.double().cpu().numpy()
