@@ -62,6 +62,7 @@ class LiveProgram:
     found: Mapping[Key, Site]
     output: str | None
     mode: str = "live"
+    batch_size: int | None = None
 
     @classmethod
     def of(cls, module: nn.Module, example: Sequence[Tensor]) -> LiveProgram:

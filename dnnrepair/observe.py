@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dnnrepair.data import check_labels
-from dnnrepair.errors import DataError
+from dnnrepair.errors import DataError, UnknownNameError
 from dnnrepair.loss import loss_named
 from dnnrepair.observation import Observations, Task
 from dnnrepair.probe import Batch, Call, NotMeasuredError, Session, probes
@@ -47,6 +47,10 @@ class Selection:
     def __init__(self, needs: frozenset[type]) -> None:
         """Instantiate each registered probe whose evidence is needed."""
         chosen = [probes[name]() for name in probes if probes[name].yields in needs]
+        unknown = needs - {probe.yields for probe in chosen}
+        if unknown:
+            message = f"no probe yields {', '.join(sorted(kind.__name__ for kind in unknown))}"
+            raise UnknownNameError(message)
         sites: list[SiteProbe] = [p for p in chosen if hasattr(p, "measure")]
         self.streaming = [p for p in sites if not p.sketch_only]
         self.sketching = [p for p in sites if p.sketch_only]
@@ -125,7 +129,10 @@ class Observer:
         shards = Shards.current()
         self.progress.stage("observing", samples.size)
         plan = plan_of(program.sites, self.selection.streaming)
-        for batch in samples.batches(batch_size, rank=shards.rank, world=shards.world):
+        fixed = program.batch_size
+        for batch in samples.batches(fixed or batch_size, rank=shards.rank, world=shards.world):
+            if fixed and len(batch) < fixed:  # a graph exported for one batch size takes no rest
+                continue
             placed = self._placed(batch, program)
             self._run_once(program, placed, plan)
             self.sketch.add(placed)
@@ -167,7 +174,8 @@ class Observer:
 
     def _measure_sketch(self, program: Program) -> None:
         selection = self.selection
-        batches = self.sketch.batches(SKETCH_BATCH, self.subject.device)
+        batches = self.sketch.batches(program.batch_size or SKETCH_BATCH, self.subject.device)
+        batches = tuple(b for b in batches if len(b) == (program.batch_size or len(b)))
         self.progress.stage("examining", len(batches) + len(selection.sessions))
         plan = plan_of(program.sites, selection.sketching)
         for batch in batches:

@@ -34,9 +34,14 @@ class Program(Protocol):
         tensors: its parameters and buffers, by state-dict name.
         infos: what each tensor is.
         mode: "graph" or "live".
+        batch_size: the only one it runs with; None if any will do.
     """
 
-    mode: str
+    @property
+    def mode(self) -> str: ...  # noqa: D102
+
+    @property
+    def batch_size(self) -> int | None: ...  # noqa: D102
 
     @property
     def sites(self) -> Sites: ...  # noqa: D102
@@ -133,6 +138,16 @@ class GraphProgram:
     def infos(self) -> dict[str, TensorInfo]:
         """What each tensor is, by name."""
         return describe(self.tensors, self.sites, self.buffers, self.trainable)
+
+    @cached_property
+    def batch_size(self) -> int | None:
+        """The batch size that was fixed at export, None if it was left free."""
+        for node in self.graph.nodes:
+            if node.op == "placeholder" and node.name not in self.tensor_of_node:
+                value = node.meta.get("val")
+                if isinstance(value, Tensor) and value.dim():
+                    return value.shape[0] if isinstance(value.shape[0], int) else None
+        return None
 
     @property
     def device(self) -> torch.device:
