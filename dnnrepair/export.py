@@ -107,7 +107,9 @@ def _try_out(module: nn.Module, example: Sequence[Tensor]) -> None:
         try:
             module(*example)
         except Exception as error:
-            shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in example)
+            shapes = ", ".join(
+                f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in example
+            )
             message = (
                 f"the network does not accept this input ({shapes}): {_first_line(error)}; "
                 "check the data's shape and type (--layout, --scale, --input-shape)"

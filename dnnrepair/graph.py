@@ -133,7 +133,9 @@ class _Reader:
             count = self._calls[owners[0]]
             return owners[0] if count == 1 else f"{owners[0]}#{count}"
         upstream = [name for name in inputs if self.sites[name].layer]
-        latest = max(upstream, key=list(self.sites).index, default=None)  # of a residual: the branch
+        latest = max(
+            upstream, key=list(self.sites).index, default=None
+        )  # of a residual: the branch
         return self.sites[latest].layer if latest else ""
 
     def _unit_dim(

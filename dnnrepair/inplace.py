@@ -16,8 +16,23 @@ if TYPE_CHECKING:
 _TRAINING_FLAGS = frozenset({"training", "train", "use_input_stats"})
 _RUNNING = frozenset({"running_mean", "running_var"})
 _TRAINABLE_OPS = frozenset(
-    "batch_norm dropout dropout_ feature_dropout feature_dropout_ alpha_dropout alpha_dropout_ "
-    "feature_alpha_dropout feature_alpha_dropout_ rrelu rrelu_ lstm gru rnn_tanh rnn_relu".split()
+    [
+        "batch_norm",
+        "dropout",
+        "dropout_",
+        "feature_dropout",
+        "feature_dropout_",
+        "alpha_dropout",
+        "alpha_dropout_",
+        "feature_alpha_dropout",
+        "feature_alpha_dropout_",
+        "rrelu",
+        "rrelu_",
+        "lstm",
+        "gru",
+        "rnn_tanh",
+        "rnn_relu",
+    ]
 )
 
 

@@ -109,7 +109,9 @@ class LiveProgram:
         values = {**self.tensors, **(tensors or {})}
         if watch is None:
             return prediction_of(_call(self.module, values, inputs, training=training))
-        watched = [watch(self.found[key], {}, x) for key, x in zip(self.found, inputs, strict=False)]
+        watched = [
+            watch(self.found[key], {}, x) for key, x in zip(self.found, inputs, strict=False)
+        ]
         inputs = [x if w is None else w for x, w in zip(inputs, watched, strict=False)]
         with _Watcher(_names(values), self.found, watch):
             return prediction_of(_call(self.module, values, inputs, training=training))
@@ -152,7 +154,7 @@ class _Listener(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ANN401, ARG002 - torch's protocol
+        types: Any,  # noqa: ANN401 - torch's protocol
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
@@ -169,7 +171,11 @@ class _Listener(TorchFunctionMode):
         return self.heard((*place, self.counts[place]), named, tensors, value)
 
     def heard(
-        self, key: Key, named: Mapping[str, Any], tensors: Mapping[str, str], value: Any  # noqa: ANN401
+        self,
+        key: Key,
+        named: Mapping[str, Any],
+        tensors: Mapping[str, str],
+        value: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         raise NotImplementedError
 
@@ -191,12 +197,14 @@ class _Recorder(_Listener):
         self.site_of[id(value)] = name
 
     def heard(
-        self, key: Key, named: Mapping[str, Any], tensors: Mapping[str, str], value: Any  # noqa: ANN401
+        self,
+        key: Key,
+        named: Mapping[str, Any],
+        tensors: Mapping[str, str],
+        value: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         first = value[0] if isinstance(value, tuple | list) else value
-        inputs = tuple(
-            self.site_of[id(v)] for v in _flat(named.values()) if id(v) in self.site_of
-        )
+        inputs = tuple(self.site_of[id(v)] for v in _flat(named.values()) if id(v) in self.site_of)
         name = f"{key[0]}_{len(self.sites)}"
         shape = tuple(first.shape)
         self.sites[key] = Site(
@@ -242,7 +250,11 @@ class _Watcher(_Listener):
         self.watch = watch
 
     def heard(
-        self, key: Key, named: Mapping[str, Any], tensors: Mapping[str, str], value: Any  # noqa: ANN401, ARG002
+        self,
+        key: Key,
+        named: Mapping[str, Any],
+        tensors: Mapping[str, str],  # noqa: ARG002 - the listener's
+        value: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         site = self.sites.get(key)
         found = self.watch(site, named, value) if site is not None else None

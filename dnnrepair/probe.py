@@ -115,7 +115,7 @@ class Session:
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
         """Return a fresh generator with the session's seed."""
-        import torch 
+        import torch
 
         return torch.Generator(device).manual_seed(self.seed)
 

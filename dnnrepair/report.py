@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from dnnrepair.finding import Severity
-
-if TYPE_CHECKING:
-    from dnnrepair.finding import Finding, Skip
+from dnnrepair.finding import Finding, Severity, Skip
 
 SCHEMA_VERSION = 1
 

@@ -96,7 +96,9 @@ def _stack(samples: list[_Sample], device: torch.device) -> Batch:
         return torch.stack(present).to(device) if len(present) == len(values) else None
 
     return Batch(
-        inputs=tuple(torch.stack(part).to(device) for part in zip(*(s.inputs for s in samples), strict=True)),
+        inputs=tuple(
+            torch.stack(part).to(device) for part in zip(*(s.inputs for s in samples), strict=True)
+        ),
         targets=column([s.target for s in samples]),
         mask=column([s.mask for s in samples]),
         start=samples[0].index,

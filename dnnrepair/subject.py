@@ -276,4 +276,3 @@ def _device(name: str) -> torch.device:
 
 def _device_of(module: nn.Module) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))
-

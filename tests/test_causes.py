@@ -19,9 +19,7 @@ SEEN = Observations(
 
 
 def finding(code: str, layer: str, severity: Severity) -> Finding:
-    return Finding(
-        code=code, severity=severity, layer=layer, message=code, measured=1, limit=0
-    )
+    return Finding(code=code, severity=severity, layer=layer, message=code, measured=1, limit=0)
 
 
 def test_a_downstream_symptom_hangs_under_its_cause() -> None:

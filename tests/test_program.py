@@ -104,7 +104,9 @@ def test_a_program_answers_as_the_module_does(name: str) -> None:
 def test_gradients_equal_eager_autograd(name: str) -> None:
     module, program, inputs = program_and_inputs(name)
     eager(module, inputs).square().sum().backward()
-    leaves = {n: v.detach().requires_grad_() for n, v in program.tensors.items() if n in program.trainable}
+    leaves = {
+        n: v.detach().requires_grad_() for n, v in program.tensors.items() if n in program.trainable
+    }
     program.run(inputs, tensors=leaves).square().sum().backward()
     for key, parameter in module.named_parameters():
         if parameter.grad is None:
@@ -167,7 +169,11 @@ def test_a_watch_can_replace_a_value(layer: str, factor: float) -> None:
     handle = module.get_submodule(layer).register_forward_hook(lambda _m, _i, y: y * factor)
     wanted = eager(module, inputs)
     handle.remove()
-    names = {s.name for s in program.sites if s.layer.partition("#")[0] == layer and s.kind is Kind.AFFINE}
+    names = {
+        s.name
+        for s in program.sites
+        if s.layer.partition("#")[0] == layer and s.kind is Kind.AFFINE
+    }
     found = program.run(
         inputs, watch=lambda site, _a, value: value * factor if site.name in names else None
     )

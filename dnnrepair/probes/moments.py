@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Call
     from dnnrepair.sites import Site, Sites
 
-_WATCHED = frozenset(
-    {Kind.INPUT, Kind.AFFINE, Kind.NORM, Kind.RECURRENT, Kind.EMBEDDING, Kind.ADD}
-)
+_WATCHED = frozenset({Kind.INPUT, Kind.AFFINE, Kind.NORM, Kind.RECURRENT, Kind.EMBEDDING, Kind.ADD})
 
 SPREAD_ROWS = 2048  # rows per batch from which the spread is measured
 

@@ -95,7 +95,9 @@ def test_flat_means_a_slope_below_five_percent(op: str) -> None:
 def test_prelu_and_leaky_use_their_own_slope() -> None:
     site = Site(name="a", op="leaky_relu", shape=(8, 2), settings={"negative_slope": 0.5})
     values = -torch.ones(8, 2)
-    call = Call(site=site, arguments={"input": values}, output=values, batch=Batch(inputs=(values,)))
+    call = Call(
+        site=site, arguments={"input": values}, output=values, batch=Batch(inputs=(values,))
+    )
     found = ActivityProbe().measure(call)
     np.testing.assert_allclose(found.slope_square, 8 * 0.25)
     torch.testing.assert_close(F.leaky_relu(values, 0.5), values * 0.5)
