@@ -102,7 +102,7 @@ class _Reader:
         self.sites[node.name] = Site(
             name=node.name,
             op=op,
-            layer=self._layer(node, op, tensors, inputs),
+            layer=self._layer(op, tensors, inputs),
             module=_module(node),
             where=_source_line(node),
             inputs=inputs,
@@ -124,9 +124,7 @@ class _Reader:
         inputs = tuple(n.name for n in node.all_input_nodes if n.name in self.sites)
         return tensors, inputs
 
-    def _layer(
-        self, node: fx.Node, op: str, tensors: Mapping[str, str], inputs: tuple[str, ...]
-    ) -> str:
+    def _layer(self, op: str, tensors: Mapping[str, str], inputs: tuple[str, ...]) -> str:
         owners = [name.rpartition(".")[0] for name in tensors.values()]
         if owners and KIND_OF_OP.get(op, Kind.OTHER) is not Kind.ADD:
             self._calls[owners[0]] = self._calls.get(owners[0], 0) + 1

@@ -1,4 +1,4 @@
-"""Graph operations that write to memory or behave otherwise in training, and how to run them purely."""
+"""Operations that write to memory or change with training mode, and how to run them purely."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch.nn import functional as F
 
 from dnnrepair.errors import DataError, UnknownNameError
@@ -45,8 +44,8 @@ def losses(name: str, prediction: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         name: one of ``LOSSES``.
-        prediction: ``(N, K)``, ``(N, T, K)``, or for two classes and regression ``(N,)``/``(N, D)``.
-        targets: labels ``(N,)`` or ``(N, T)`` (-100 is ignored), or values of the prediction's shape.
+        prediction: ``(N, K)``, ``(N, T, K)``, or for two classes and regression ``(N, D)``.
+        targets: labels ``(N,)`` or ``(N, T)`` (-100 is ignored), or values shaped as predicted.
     """
     if name in ("cross_entropy", "nll"):
         scores, labels = by_class(prediction, targets)
@@ -94,8 +93,3 @@ def guess_loss(task: Task, output_op: str, width: int) -> str:
 def _bce(prediction: Tensor, wanted: Tensor, *, reduction: str) -> Tensor:
     """Binary cross entropy that does not raise where a network leaves [0, 1]."""
     return F.binary_cross_entropy(prediction.clamp(0, 1), wanted, reduction=reduction)
-
-
-def check_finite(value: Tensor) -> bool:
-    """Tell whether every number is finite."""
-    return bool(torch.isfinite(value).all())

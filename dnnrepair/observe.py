@@ -12,7 +12,17 @@ from dnnrepair.data import check_labels
 from dnnrepair.errors import DataError, UnknownNameError
 from dnnrepair.loss import loss_named
 from dnnrepair.observation import Observations, Task
-from dnnrepair.probe import Batch, Call, NotMeasuredError, Session, probes
+from dnnrepair.probe import (
+    Batch,
+    Call,
+    NotMeasuredError,
+    PredictionProbe,
+    Session,
+    SessionProbe,
+    SiteProbe,
+    TensorProbe,
+    probes,
+)
 from dnnrepair.sharding import Shards
 from dnnrepair.sites import Kind
 from dnnrepair.sketch import Sketch
@@ -23,12 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dnnrepair.observation import TensorInfo
-    from dnnrepair.probe import (
-        PredictionProbe,
-        SessionProbe,
-        SiteProbe,
-        TensorProbe,
-    )
+    from dnnrepair.probe import Probe
     from dnnrepair.program import Program, Watch
     from dnnrepair.progress import Progress
     from dnnrepair.sites import Site, Sites
@@ -51,15 +56,13 @@ class Selection:
         if unknown:
             message = f"no probe yields {', '.join(sorted(kind.__name__ for kind in unknown))}"
             raise UnknownNameError(message)
-        sites: list[SiteProbe] = [p for p in chosen if hasattr(p, "measure")]
+        sites = [p for p in chosen if isinstance(p, SiteProbe)]
         self.streaming = [p for p in sites if not p.sketch_only]
         self.sketching = [p for p in sites if p.sketch_only]
-        self.predictions: list[PredictionProbe] = [
-            p for p in chosen if hasattr(p, "measure_prediction")
-        ]
-        self.tensors: list[TensorProbe] = [p for p in chosen if hasattr(p, "measure_tensor")]
-        self.sessions: list[SessionProbe] = [p for p in chosen if hasattr(p, "measure_session")]
-        self.runs = [*sites, *self.predictions, *self.sessions]
+        self.predictions = [p for p in chosen if isinstance(p, PredictionProbe)]
+        self.tensors = [p for p in chosen if isinstance(p, TensorProbe)]
+        self.sessions = [p for p in chosen if isinstance(p, SessionProbe)]
+        self.runs: list[Probe] = [*sites, *self.predictions, *self.sessions]
 
 
 class Observer:
@@ -228,7 +231,7 @@ def add(found: dict[str, Any], place: str, more: Any) -> None:  # noqa: ANN401 -
 
 
 def padding_mask(program: Program, inputs: Sequence[Tensor]) -> Tensor | None:
-    """Return where tokens are not padding, ``(batch, tokens)``, if the network names a padding id."""
+    """Return where tokens are no padding, ``(batch, tokens)``; None where all count."""
     waiting = dict(zip((s.name for s in program.sites.of(Kind.INPUT)), inputs, strict=False))
     for site in program.sites.of(Kind.EMBEDDING):
         padding = site.setting("padding_idx", -1)

@@ -21,9 +21,10 @@ def prediction_of(result: Any) -> Tensor:  # noqa: ANN401 - whatever the network
         ModelError: if there is none.
     """
     if isinstance(result, Mapping):
-        named = next((result[n] for n in NAMES if isinstance(result.get(n), Tensor)), None)
-        if named is not None:
-            return named
+        for name in NAMES:
+            named = result.get(name)
+            if isinstance(named, Tensor):
+                return named
     leaves = [v for v in pytree.tree_leaves(result) if isinstance(v, Tensor)]
     for leaf in leaves:
         if leaf.is_floating_point():

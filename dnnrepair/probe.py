@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 from dnnrepair.registry import Registry
 
@@ -120,6 +120,7 @@ class Session:
         return torch.Generator(device).manual_seed(self.seed)
 
 
+@runtime_checkable
 class SiteProbe(Protocol):
     """Measures the output of operations while the data streams by; its evidence adds."""
 
@@ -135,6 +136,7 @@ class SiteProbe(Protocol):
         ...
 
 
+@runtime_checkable
 class PredictionProbe(Protocol):
     """Measures predictions against labels while the data streams by; its evidence adds."""
 
@@ -145,6 +147,7 @@ class PredictionProbe(Protocol):
         ...
 
 
+@runtime_checkable
 class TensorProbe(Protocol):
     """Measures parameters and buffers; needs no data."""
 
@@ -155,6 +158,7 @@ class TensorProbe(Protocol):
         ...
 
 
+@runtime_checkable
 class SessionProbe(Protocol):
     """Runs the network on the sketch as it likes: gradients, repeats, ablations."""
 
@@ -180,7 +184,7 @@ def probe(name: str) -> Callable[[type[P]], type[P]]:
     """Register a probe (a class without constructor arguments) under its name."""
 
     def file(cls: type[P]) -> type[P]:
-        probes.file(name, cls)
+        probes.file(name, cast("type[Probe]", cls))
         return cls
 
     return file

@@ -185,7 +185,8 @@ class GraphProgram:
                 env[node.name] = self._call(node, env, watch, training=training)
             for name in self._last_uses.get(node.name, ()):
                 del env[name]
-        return env[str(self.sites.output)]
+        prediction: Tensor = env[str(self.sites.output)]
+        return prediction
 
     def _placeholder(
         self,
@@ -212,7 +213,8 @@ class GraphProgram:
         if training:
             args = in_training(node, args)
         twin = self._writes.twins.get(node.name)
-        value = (twin or node.target)(*args, **kwargs)
+        operation: Any = twin or node.target
+        value = operation(*args, **kwargs)
         if watch and node.name in self.sites:
             named = fx.map_arg(self._named[node.name], lambda n: env[n.name])
             found = watch(self.sites[node.name], named, value)

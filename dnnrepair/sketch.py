@@ -51,7 +51,7 @@ class Sketch:
     def join(self, others: Iterable[Sketch]) -> None:
         """Take in the sketches of other shards of the same data."""
         for other in others:
-            self._samples.extend(other._samples)
+            self._samples.extend(other._samples)  # noqa: SLF001 - its own kind
         self._keep()
 
     def batches(self, size: int, device: torch.device) -> tuple[Batch, ...]:

@@ -149,7 +149,8 @@ def assemble(
         loaded: the network.
         samples: its data, if any.
         request: device, task and loss as the user gave them.
-        task, loss: as the network's own recipe gives them; the request's come first.
+        task: as the network's own recipe gives it; the request's comes first.
+        loss: likewise.
     """
     example = samples.example(EXAMPLES) if samples else None
     program, notes = _program(loaded, example, request)
@@ -167,7 +168,7 @@ def assemble(
         samples=samples,
         tensors=tensors,
         infos=infos,
-        facts=_facts(loaded, program, samples, example, request, task, loss),
+        facts=_facts(program, samples, example, request, task, loss),
         form=loaded.form,
         digest=digest(tensors),
         device=device,
@@ -207,7 +208,6 @@ def _at_least_two(values: Tensor) -> Tensor:
 
 
 def _facts(
-    loaded: Loaded,
     program: Program | None,
     samples: Samples | None,
     example: Batch | None,

@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 
 
 def eager(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-    result = module(*inputs)
+    result: Any = module(*inputs)
     if isinstance(result, dict):
         result = result["logits"]
     return result[0] if isinstance(result, tuple) else result

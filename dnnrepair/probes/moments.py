@@ -32,7 +32,7 @@ class MomentsProbe:
     sketch_only: ClassVar[bool] = False
 
     def watches(self, site: Site, sites: Sites) -> bool:
-        """Watch affine, norm, recurrent, embedding, add and input sites, and what activations read."""
+        """Watch where values take their scale, and whatever an activation reads."""
         if not site.shape:
             return False
         readers = sites.readers(site)
