@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from dnnrepair.models.reference import Reference
     from dnnrepair.observation import TensorInfo
     from dnnrepair.probe import Batch
     from dnnrepair.program import Program
@@ -92,16 +93,16 @@ def open_subject(request: Request) -> Subject:
     Raises:
         DnnRepairError: one of its kinds, with what, where and what to do next.
     """
+    samples: Samples | None = None
     if request.model.startswith("models:"):
-        loaded, samples, known = _reference(request)
+        loaded, samples, request = _reference(request)
     else:
         loaded = load(request.model, arch=request.arch, trust_pickle=request.trust_pickle)
-        samples, known = None, {}
     if request.data is not None:
         samples = open_data(request.data, request.data_options)
     elif request.probe is not None:
         samples = _synthetic(request)
-    return assemble(loaded, samples, request, **known)
+    return assemble(loaded, samples, request)
 
 
 def subject_of(
@@ -122,6 +123,22 @@ def subject_of(
     return assemble(loaded, data, request)
 
 
+def subject_of_reference(reference: Reference, program: Program | None = None) -> Subject:
+    """Put a reference network on the table.
+
+    Args:
+        reference: the network with its data.
+        program: of the same structure, exported before; its tensors are replaced by the network's.
+    """
+    loaded = loaded_module(reference.module, f"models:{reference.name}", "reference network")
+    samples = ArraySamples(reference.inputs, reference.targets, "embedded digits")
+    request = Request(model=loaded.name, task=reference.task, loss=reference.loss or None)
+    if program is None:
+        return assemble(loaded, samples, request)
+    own = {name: value for name, value in loaded.state.items() if name in program.tensors}
+    return assemble(loaded, samples, request, program=program.with_tensors(own))
+
+
 def loaded_module(module: nn.Module, name: str, form: str = "live module") -> Loaded:
     """Return a live module in the form in which files arrive."""
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -140,8 +157,7 @@ def assemble(
     samples: Samples | None,
     request: Request,
     *,
-    task: str | None = None,
-    loss: str | None = None,
+    program: Program | None = None,
 ) -> Subject:
     """Bring a network and its data together.
 
@@ -149,11 +165,10 @@ def assemble(
         loaded: the network.
         samples: its data, if any.
         request: device, task and loss as the user gave them.
-        task: as the network's own recipe gives it; the request's comes first.
-        loss: likewise.
+        program: of the network, if there is one already.
     """
     example = samples.example(EXAMPLES) if samples else None
-    program, notes = _program(loaded, example, request)
+    program, notes = (program, ()) if program else _program(loaded, example, request)
     tensors = program.tensors if program else loaded.state
     trainable = loaded.trainable
     if trainable is None:
@@ -168,7 +183,7 @@ def assemble(
         samples=samples,
         tensors=tensors,
         infos=infos,
-        facts=_facts(program, samples, example, request, task, loss),
+        facts=_facts(program, samples, example, request),
         form=loaded.form,
         digest=digest(tensors),
         device=device,
@@ -212,19 +227,16 @@ def _facts(
     samples: Samples | None,
     example: Batch | None,
     request: Request,
-    task: str | None,
-    loss: str | None,
 ) -> Facts:
     targets = example.targets if example else None
-    known_task = Task(request.task or task or _guess_task(targets))
+    task = Task(request.task or _guess_task(targets))
     width, op = _output(program)
-    given = request.loss or loss
     return Facts(
-        task=known_task,
-        loss=given or guess_loss(known_task, op, width),
-        loss_given=given is not None,
+        task=task,
+        loss=request.loss or guess_loss(task, op, width),
+        loss_given=request.loss is not None,
         labeled=targets is not None,
-        classes=width if known_task is Task.CLASSIFY else 0,
+        classes=width if task is Task.CLASSIFY else 0,
         mode=program.mode if program else "weights",
         model=request.model,
         data=samples.name if samples and request.data else "",
@@ -245,13 +257,15 @@ def _output(program: Program | None) -> tuple[int, str]:
     return site.shape[1] if len(site.shape) > 3 else site.shape[-1], site.op  # noqa: PLR2004
 
 
-def _reference(request: Request) -> tuple[Loaded, Samples, dict[str, str]]:
+def _reference(request: Request) -> tuple[Loaded, Samples, Request]:
+    """Return a reference network, its own data, and the request with its task and loss filled in."""
     from dnnrepair.models import build
 
     reference = build(request.model.removeprefix("models:"), seed=request.seed)
     loaded = loaded_module(reference.module, request.model, "reference network")
     samples = ArraySamples(reference.inputs, reference.targets, "embedded digits")
-    return loaded, samples, {"task": reference.task, "loss": reference.loss}
+    task, loss = request.task or reference.task, request.loss or reference.loss or None
+    return loaded, samples, replace(request, task=task, loss=loss)
 
 
 def _synthetic(request: Request) -> Samples:
