@@ -185,7 +185,7 @@ def assemble(
         infos=infos,
         facts=_facts(program, samples, example, request),
         form=loaded.form,
-        digest=digest(tensors),
+        digest=digest(loaded.state),
         device=device,
         notes=(*loaded.notes, *notes, *getattr(samples, "notes", ())),
     )
@@ -258,7 +258,7 @@ def _output(program: Program | None) -> tuple[int, str]:
 
 
 def _reference(request: Request) -> tuple[Loaded, Samples, Request]:
-    """Return a reference network, its own data, and the request with its task and loss filled in."""
+    """Return a reference network, its data, and the request with its task and loss filled in."""
     from dnnrepair.models import build
 
     reference = build(request.model.removeprefix("models:"), seed=request.seed)

@@ -118,7 +118,7 @@ def cases_of(
 
 
 class Trials:
-    """Diagnoses cases of one network; graphs that differ only in their tensors are exported once."""
+    """Diagnoses cases of one network; exports graphs that differ only in tensors once."""
 
     def __init__(self, cache: Path | None) -> None:
         """Keep trained weights in ``cache``."""
