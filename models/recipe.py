@@ -1,0 +1,130 @@
+"""How a reference network is made and trained."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from dnnrepair.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+
+    from dnnrepair.models.views import Split
+
+    Objective = Callable[[Tensor, Tensor], Tensor]
+
+OBJECTIVES: dict[str, Objective] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a reference network is made and trained.
+
+    Attributes:
+        make: returns it with fresh weights.
+        data: returns its data.
+        activation: of its hidden layers, a key of :data:`dnnrepair.models.measuring.SLOPES`, or "".
+        hidden: modules whose output enters an activation, in order of execution.
+        head: the last linear layer, "" if there is none.
+        branches: residual branches as (module that ends it, module whose input it joins).
+        traits: what faults ask for: ``plain`` (a chain without normalization or shortcuts),
+            ``deep`` (at least 6 hidden layers), ``images``, ``table``, ``attention``, ``recurrent``.
+        task, loss: as :class:`dnnrepair.models.reference.Reference` says; loss "" for a generator.
+        objective: what training minimizes, where that is no loss of ``OBJECTIVES``.
+        optimizer: ``adam`` or ``sgd`` (momentum 0.9).
+    """
+
+    make: Callable[[], nn.Module]
+    data: Callable[[], Split]
+    activation: str = "relu"
+    hidden: tuple[str, ...] = ()
+    head: str = "head"
+    branches: tuple[tuple[str, str], ...] = ()
+    traits: frozenset[str] = frozenset()
+    task: str = "classify"
+    loss: str = "cross_entropy"
+    objective: Objective | None = None
+    optimizer: str = "adam"
+    learning_rate: float = 3e-3  # at the start; falls to 0 along a cosine
+    weight_decay: float = 0.0
+    epochs: int = 15
+    batch_size: int = 64
+    label_noise: float = 0.0  # share of training labels drawn anew
+
+
+networks: Registry[Recipe] = Registry("network", "dnnrepair.models")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from ``seed`` inside the block, and leave torch's random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def fresh(recipe: Recipe, seed: int) -> nn.Module:
+    """Return the untrained network, in evaluation mode."""
+    with seeded(seed):
+        return recipe.make().eval()
+
+
+def train(recipe: Recipe, seed: int) -> nn.Module:
+    """Return the trained network, in evaluation mode; the same seed gives the same weights."""
+    data = recipe.data()
+    with seeded(seed):
+        network = recipe.make().train()
+        rng = torch.Generator().manual_seed(seed)
+        targets = _noisy(data.train_targets, recipe.label_noise, rng)
+        optimizer = _optimizer(recipe, network)
+        steps = -(-len(data.train_inputs) // recipe.batch_size) * recipe.epochs
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for batch in _batches(len(data.train_inputs), recipe, rng):
+            optimizer.zero_grad()
+            _loss(recipe, network(data.train_inputs[batch]), targets, batch).backward()
+            optimizer.step()
+            falling.step()
+    return network.eval()
+
+
+def _batches(count: int, recipe: Recipe, rng: torch.Generator) -> Iterator[Tensor]:
+    for _ in range(recipe.epochs):
+        yield from torch.randperm(count, generator=rng).split(recipe.batch_size)
+
+
+def _loss(recipe: Recipe, output: Tensor, targets: Tensor, batch: Tensor) -> Tensor:
+    objective = recipe.objective or OBJECTIVES[recipe.loss]
+    return objective(output, targets[batch])
+
+
+def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
+    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
+
+
+def _noisy(targets: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    if not share:
+        return targets
+    drawn = torch.randint(int(targets.max()) + 1, targets.shape, generator=rng)
+    replaced = torch.rand(len(targets), generator=rng) < share
+    return torch.where(replaced, drawn, targets)
+
+
+def energy_distance(generated: Tensor, real: Tensor) -> Tensor:
+    """Return 2 E|g - r| - E|g - g'| between two sets of images (Szekely and Rizzo 2013).
+
+    The third term, E|r - r'|, does not depend on the generator.
+    """
+    one, other = generated.flatten(1), real.flatten(1)
+    count = len(one)
+    within = torch.cdist(one, one).sum() / (count * (count - 1))
+    return 2 * torch.cdist(one, other).mean() - within
