@@ -15,7 +15,7 @@ from dnnrepair.live import LiveProgram
 from dnnrepair.program import GraphProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
     from torch.export import ExportedProgram
@@ -36,9 +36,10 @@ def to_program(loaded: Loaded, example: Sequence[Tensor]) -> tuple[Program, tupl
         DataError: if the network refuses the example.
     """
     if loaded.exported is not None:
-        return GraphProgram.of(loaded.exported), ()
+        return GraphProgram.of(loaded.exported).measured(example), ()
     if loaded.script is not None:
-        return _from_script(loaded.script, tuple(example)), ()
+        program, notes = _from_script(loaded.script, tuple(example))
+        return program.measured(example), notes
     if loaded.module is None:
         message = f"{loaded.name} holds no architecture; name one with --arch"
         raise ModelError(message)
@@ -117,21 +118,46 @@ def _try_out(module: nn.Module, example: Sequence[Tensor]) -> None:
             raise DataError(message) from error
 
 
-def _from_script(script: torch.jit.ScriptModule, example: tuple[Tensor, ...]) -> Program:
+def _from_script(
+    script: torch.jit.ScriptModule, example: tuple[Tensor, ...]
+) -> tuple[GraphProgram, tuple[str, ...]]:
     from torch._export.converter import TS2EPConverter
 
     script.eval()
     _try_out(script, example)
+    known = {**dict(script.named_parameters()), **dict(script.named_buffers())}
     try:
         with quiet():
             exported = TS2EPConverter(script, example, {}).convert()
-    except Exception as error:
-        message = (
-            f"this TorchScript module cannot be turned into a graph ({_first_line(error)}); "
-            "give the state dict with --arch instead"
-        )
-        raise ModelError(message) from error
-    return GraphProgram.of(exported)
+    except Exception as error:  # noqa: BLE001 - loops and branches raise several kinds
+        reason = f"TorchScript control flow was followed as on an example ({_first_line(error)})"
+        return _traced(script, example, known), (reason,)
+    return GraphProgram.of(exported, known), ()
+
+
+def _traced(
+    script: torch.jit.ScriptModule, example: tuple[Tensor, ...], known: Mapping[str, Tensor]
+) -> GraphProgram:
+    """Return the operations that a script runs through on an example, with a free batch size."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    for mode in ("symbolic", "real"):  # real sizes fix the batch
+        try:
+            with quiet(), torch.no_grad():
+                tracer = make_fx(
+                    lambda *inputs: script(*inputs),
+                    tracing_mode=mode,
+                    pre_dispatch=True,
+                    _allow_non_fake_inputs=True,
+                )
+                return GraphProgram.of_trace(tracer(*example), known)
+        except Exception as error:  # noqa: BLE001, PERF203 - as above
+            reason = _first_line(error)
+    message = (
+        f"this TorchScript module cannot be turned into a graph ({reason}); "
+        "give the state dict with --arch instead"
+    )
+    raise ModelError(message)
 
 
 def _first_line(error: BaseException) -> str:

@@ -39,7 +39,10 @@ def is_ignored(node: fx.Node) -> bool:
 
 
 def read_sites(
-    graph: fx.Graph, tensor_of_node: Mapping[str, str], prediction: int | None = None
+    graph: fx.Graph,
+    tensor_of_node: Mapping[str, str],
+    prediction: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Sites:
     """Return the sites of an exported graph.
 
@@ -47,8 +50,9 @@ def read_sites(
         graph: of a ``torch.export.ExportedProgram``.
         tensor_of_node: state-dict name by the name of the placeholder that stands for it.
         prediction: which of the flat outputs is the prediction; None for the first float tensor.
+        shapes: of outputs by node name, where known better than the graph tells.
     """
-    reader = _Reader(tensor_of_node, prediction)
+    reader = _Reader(tensor_of_node, prediction, shapes or {})
     for node in graph.nodes:
         reader.read(node)
     return Sites(tuple(reader.sites.values()), output=reader.output)
@@ -69,7 +73,13 @@ def named_arguments(node: fx.Node) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, tensor_of_node: Mapping[str, str], prediction: int | None) -> None:
+    def __init__(
+        self,
+        tensor_of_node: Mapping[str, str],
+        prediction: int | None,
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self._shapes = shapes
         self._wanted = prediction
         self.sites: dict[str, Site] = {}
         self.output: str | None = None
@@ -78,7 +88,7 @@ class _Reader:
 
     def read(self, node: fx.Node) -> None:
         if node.op == "placeholder" and node.name not in self._tensors:
-            shape = _shape(node)
+            shape = self._shapes.get(node.name) or _shape(node)
             self.sites[node.name] = Site(
                 name=node.name, op="input", layer="", shape=shape, unit_dim=channel_dim(shape)
             )
@@ -98,7 +108,7 @@ class _Reader:
         if op in _MATRIX_PRODUCTS and tensors:
             op, settings["transposed"] = "linear", True
             tensors = {"bias" if key == "bias" else "weight": tensors[key] for key in tensors}
-        shape = _shape(node)
+        shape = self._shapes.get(node.name) or _shape(node)
         self.sites[node.name] = Site(
             name=node.name,
             op=op,
@@ -125,7 +135,8 @@ class _Reader:
         return tensors, inputs
 
     def _layer(self, op: str, tensors: Mapping[str, str], inputs: tuple[str, ...]) -> str:
-        owners = [name.rpartition(".")[0] for name in tensors.values()]
+        owners = [name.rpartition(".")[0] for name in tensors.values() if "." in name]
+        owners = owners or ["" for name in tensors.values() if not name.startswith("lifted_")]
         if owners and KIND_OF_OP.get(op, Kind.OTHER) is not Kind.ADD:
             self._calls[owners[0]] = self._calls.get(owners[0], 0) + 1
             count = self._calls[owners[0]]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
+from dnnrepair.errors import DataError
 from dnnrepair.graph import is_ignored, named_arguments, read_sites
 from dnnrepair.inplace import Writes, find_writes, in_training
 from dnnrepair.outputs import prediction_place
@@ -92,6 +93,7 @@ class GraphProgram:
         buffers: names of tensors that are no parameters.
         trainable: names of the parameters that ask for a gradient.
         prediction: which of the flat outputs is the prediction; None for the first float tensor.
+        shapes: of outputs as an example run gave them, where the graph does not tell.
     """
 
     graph: fx.Graph
@@ -101,11 +103,20 @@ class GraphProgram:
     buffers: frozenset[str]
     trainable: frozenset[str]
     prediction: int | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     mode: str = "graph"
 
     @classmethod
-    def of(cls, exported: ExportedProgram) -> GraphProgram:
-        """Return the program of a ``torch.export`` result (its tensors are shared, not copied)."""
+    def of(
+        cls, exported: ExportedProgram, known: Mapping[str, Tensor] | None = None
+    ) -> GraphProgram:
+        """Return the program of a ``torch.export`` result (its tensors are shared, not copied).
+
+        Args:
+            exported: the result.
+            known: parameters by name, for constants of the graph that are parameters in truth (a
+                converted TorchScript RNN has such).
+        """
         specs = exported.graph_signature.input_specs
         held = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
         tensor_of_node = {
@@ -113,26 +124,54 @@ class GraphProgram:
             for spec in specs
             if spec.kind in held and spec.target is not None
         }
-        buffers = frozenset(
-            str(spec.target) for spec in specs if spec.kind in held[1:] and spec.target
-        )
+        buffers = {str(spec.target) for spec in specs if spec.kind in held[1:] and spec.target}
         spec = exported.call_spec.out_spec
         source: dict[str, Tensor] = {**exported.constants, **exported.state_dict}
         tensors = {name: source[name] for name in tensor_of_node.values() if name in source}
+        for constant in [name for name in tensors if name in exported.constants]:
+            name = _name_of(tensors[constant], known or {})
+            if name is not None:
+                tensors[name] = (known or {})[name]
+                del tensors[constant]
+                buffers.discard(constant)
+                tensor_of_node = {
+                    n: name if t == constant else t for n, t in tensor_of_node.items()
+                }
         return cls(
             graph=exported.graph,
             owner=exported.graph_module,
             tensors={name: value.detach() for name, value in tensors.items()},
             tensor_of_node=tensor_of_node,
-            buffers=buffers,
+            buffers=frozenset(buffers),
             trainable=frozenset(n for n, v in tensors.items() if v.requires_grad),
             prediction=prediction_place(spec, spec.num_leaves) if spec else None,
+        )
+
+    @classmethod
+    def of_trace(cls, traced: fx.GraphModule, known: Mapping[str, Tensor]) -> GraphProgram:
+        """Return the program of a ``make_fx`` result whose tensors are attributes.
+
+        Args:
+            traced: the result.
+            known: parameters and buffers by name; its parameters ask for a gradient.
+        """
+        names = {id(value): name for name, value in known.items()}
+        attributes = [node for node in traced.graph.nodes if node.op == "get_attr"]
+        found = {n.name: names.get(id(_attribute(traced, str(n.target)))) for n in attributes}
+        parameters = {name for name, value in known.items() if isinstance(value, nn.Parameter)}
+        return cls(
+            graph=traced.graph,
+            owner=traced,
+            tensors={name: value.detach() for name, value in known.items()},
+            tensor_of_node={node: name for node, name in found.items() if name is not None},
+            buffers=frozenset(known) - parameters,
+            trainable=frozenset(name for name in parameters if known[name].requires_grad),
         )
 
     @cached_property
     def sites(self) -> Sites:
         """The operations, in execution order."""
-        return read_sites(self.graph, self.tensor_of_node, self.prediction)
+        return read_sites(self.graph, self.tensor_of_node, self.prediction, self.shapes)
 
     @cached_property
     def infos(self) -> dict[str, TensorInfo]:
@@ -153,6 +192,34 @@ class GraphProgram:
     def device(self) -> torch.device:
         """Where the tensors lie."""
         return next((t.device for t in self.tensors.values()), torch.device("cpu"))
+
+    def measured(self, example: Sequence[Tensor]) -> GraphProgram:
+        """Return the same program with the shapes that an example run gives.
+
+        Raises:
+            DataError: if the graph refuses the example.
+        """
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def watch(site: Site, _arguments: Mapping[str, Any], value: Any) -> None:  # noqa: ANN401
+            first = value[0] if isinstance(value, tuple | list) else value
+            if isinstance(first, Tensor):
+                shapes[site.name] = tuple(first.shape)
+
+        size = self.batch_size
+        inputs = [x if size is None else x[torch.arange(size) % len(x)] for x in example]
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self.run(inputs, watch=watch)
+        except (RuntimeError, IndexError, StopIteration) as error:
+            given = ", ".join(f"{tuple(x.shape)} {str(x.dtype)[6:]}" for x in inputs)
+            reason = str(error).strip().partition("\n")[0][:200]
+            message = (
+                f"the network does not accept this input ({given}): {reason}; "
+                "check the data's shape and type (--layout, --scale, --input-shape)"
+            )
+            raise DataError(message) from error
+        return replace(self, shapes=shapes)
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> GraphProgram:
         """Return the same graph with other values for some of its tensors."""
@@ -179,6 +246,8 @@ class GraphProgram:
         for node in self.graph.nodes:
             if node.op == "placeholder":
                 env[node.name] = self._placeholder(node, values, waiting, watch)
+            elif node.op == "get_attr" and node.name in self.tensor_of_node:
+                env[node.name] = values[self.tensor_of_node[node.name]]
             elif node.op == "get_attr":
                 env[node.name] = _attribute(self.owner, str(node.target))
             elif node.op == "call_function" and not is_ignored(node):
@@ -248,6 +317,14 @@ class GraphProgram:
                     seen.add(source.name)
                     last.setdefault(node.name, []).append(source.name)
         return last
+
+
+def _name_of(value: Tensor, known: Mapping[str, Tensor]) -> str | None:
+    """Return under which name the same values are known."""
+    for name, other in known.items():
+        if other.shape == value.shape and torch.equal(other, value):
+            return name
+    return None
 
 
 def _attribute(owner: fx.GraphModule, target: str) -> Any:  # noqa: ANN401 - any attribute
