@@ -36,7 +36,8 @@ def to_program(loaded: Loaded, example: Sequence[Tensor]) -> tuple[Program, tupl
         DataError: if the network refuses the example.
     """
     if loaded.exported is not None:
-        return GraphProgram.of(loaded.exported).measured(example), ()
+        program = GraphProgram.of(loaded.exported)
+        return (program.measured(example) if example else program), ()
     if loaded.script is not None:
         program, notes = _from_script(loaded.script, tuple(example))
         return program.measured(example), notes
@@ -145,13 +146,13 @@ def _traced(
         try:
             with quiet(), torch.no_grad():
                 tracer = make_fx(
-                    lambda *inputs: script(*inputs),
+                    lambda *inputs: script(*inputs),  # noqa: PLW0108 - make_fx asks for a function
                     tracing_mode=mode,
                     pre_dispatch=True,
                     _allow_non_fake_inputs=True,
                 )
                 return GraphProgram.of_trace(tracer(*example), known)
-        except Exception as error:  # noqa: BLE001, PERF203 - as above
+        except Exception as error:  # noqa: BLE001 - as above
             reason = _first_line(error)
     message = (
         f"this TorchScript module cannot be turned into a graph ({reason}); "
