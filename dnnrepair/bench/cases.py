@@ -180,13 +180,13 @@ def run_cases(
     cache: Path | None,
     workers: int = 2,
     strengths: Sequence[str] | None = None,
-) -> Iterator[Outcome]:
-    """Diagnose the whole matrix in ``workers`` processes; yield outcomes as they come."""
+) -> Iterator[list[Outcome]]:
+    """Diagnose the matrix in ``workers`` processes; yield the outcomes per network and seed."""
     jobs = [(network, seed) for network in networks for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_run_job, *job, cache, strengths) for job in jobs]
         for done in as_completed(waiting):
-            yield from done.result()
+            yield done.result()
 
 
 def _run_job(

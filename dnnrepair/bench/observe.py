@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from dnnrepair.bench.result import BenchOptions, BenchResult, Figure, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import torch
     from torch import Tensor, nn
 
     from dnnrepair.probe import Batch
@@ -115,7 +114,9 @@ def run(options: BenchOptions) -> BenchResult:
     for name in NETWORKS:
         ratio, spent, plain = time_ratio(name, samples, repeats)
         rows.append((name, f"{samples:,}", f"{spent:.1f}", f"{plain:.1f}", f"{ratio:.2f}"))
-        figures.append(Figure(f"time ratio, {name}", f"at most {TIME_BOUND}", ratio, ratio <= TIME_BOUND))
+        figures.append(
+            Figure(f"time ratio, {name}", f"at most {TIME_BOUND}", ratio, ratio <= TIME_BOUND)
+        )
     timing = Table(
         "diagnose against a plain loop of the same forwards and backwards",
         ("network", "samples", "diagnose, CPU s", "plain loop, CPU s", "ratio"),
@@ -126,9 +127,16 @@ def run(options: BenchOptions) -> BenchResult:
     for name in NETWORKS:
         small, large = (peak_memory(name, size) for size in sizes)
         growth = large / small
-        memory_rows.append((name, *(f"{peak / 2**20:.0f} MiB" for peak in (small, large)), f"{growth:.3f}"))
+        memory_rows.append(
+            (name, *(f"{peak / 2**20:.0f} MiB" for peak in (small, large)), f"{growth:.3f}")
+        )
         figures.append(
-            Figure(f"peak memory, {name}", f"at most {MEMORY_BOUND} times", growth, growth <= MEMORY_BOUND)
+            Figure(
+                f"peak memory, {name}",
+                f"at most {MEMORY_BOUND} times",
+                growth,
+                growth <= MEMORY_BOUND,
+            )
         )
     memory = Table(
         "peak memory of the process",
@@ -215,8 +223,6 @@ def _diagnose_stream(name: str, samples: int) -> int:
     diagnose_module(module, stream, loss="cross_entropy")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
-
-
 
 
 if __name__ == "__main__":
