@@ -108,16 +108,17 @@ def _overview(outcomes: Sequence[Outcome]) -> Table:
     def count(kind: str) -> int:
         return sum(o.case.kind == kind for o in outcomes)
 
+    errors, warnings = (false_alarms(outcomes, s) for s in (Severity.ERROR, Severity.WARNING))
     seconds = sorted(o.seconds for o in outcomes if not o.error)
     middle = seconds[len(seconds) // 2] if seconds else 0.0
     rows: list[tuple[str, str]] = [
         ("healthy networks", str(count(HEALTHY))),
         ("look-alike networks", str(count(LOOKALIKE))),
         ("networks with a planted fault", str(count(FAULT))),
-        ("false ERROR, networks", _with_interval(false_alarms(outcomes, Severity.ERROR))),
+        ("false ERROR, networks", _with_interval(errors)),
         (
             "false WARNING or worse, networks",
-            _with_interval(false_alarms(outcomes, Severity.WARNING)),
+            _with_interval(warnings),
         ),
         *((f"recall, {s}", _with_interval(recall(outcomes, s))) for s in STRENGTHS),
         ("median time of a diagnosis", f"{middle:.2f} s"),
@@ -154,8 +155,8 @@ def _brief(rate: Rate | None) -> str:
 
 
 def _false_alarms(outcomes: Sequence[Outcome]) -> Table:
-    found = alarms_on(outcomes, Severity.WARNING)
-    return Table("False alarms", ("rule", "network", "version", "times"), _counted(found.items()))
+    found = alarms_on(outcomes, Severity.WARNING).items()
+    return Table("False alarms", ("rule", "network", "version", "times"), _counted(found))
 
 
 def _missed(outcomes: Sequence[Outcome]) -> Table:

@@ -114,9 +114,7 @@ def run(options: BenchOptions) -> BenchResult:
     for name in NETWORKS:
         ratio, spent, plain = time_ratio(name, samples, repeats)
         rows.append((name, f"{samples:,}", f"{spent:.1f}", f"{plain:.1f}", f"{ratio:.2f}"))
-        figures.append(
-            Figure(f"time ratio, {name}", f"at most {TIME_BOUND}", ratio, ratio <= TIME_BOUND)
-        )
+        figures.append(_bounded(f"time ratio, {name}", ratio, TIME_BOUND))
     timing = Table(
         "diagnose against a plain loop of the same forwards and backwards",
         ("network", "samples", "diagnose, CPU s", "plain loop, CPU s", "ratio"),
@@ -144,6 +142,10 @@ def run(options: BenchOptions) -> BenchResult:
         tuple(memory_rows),
     )
     return BenchResult("observe", (timing, memory), tuple(figures))
+
+
+def _bounded(name: str, value: float, bound: float) -> Figure:
+    return Figure(name, f"at most {bound}", value, value <= bound)
 
 
 def time_ratio(name: str, samples: int, repeats: int) -> tuple[float, float, float]:
