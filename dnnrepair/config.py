@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair.errors import SettingError
@@ -12,6 +11,7 @@ from dnnrepair.settings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 FILE = "pyproject.toml"
 SECTION = "dnnrepair"
