@@ -1,0 +1,114 @@
+"""The report as JSON: written, described by a schema, and read back."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from dnnrepair.errors import DataError
+from dnnrepair.report import SCHEMA_VERSION, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dnnrepair.finding import Finding
+
+_NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
+
+
+@cache
+def _adapter() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Replace what JSON cannot say: NaN and infinity by null, half characters by ``?``."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _sign(stored: dict[str, Any], finding: Finding) -> None:
+    """Add the fingerprint, by which a baseline knows a finding again."""
+    stored["fingerprint"] = finding.fingerprint
+    for inner, consequence in zip(stored["consequences"], finding.consequences, strict=True):
+        _sign(inner, consequence)
+
+
+def render(report: Report, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
+    """Return the report as JSON that :func:`schema` describes; ASCII only."""
+    stored = _adapter().dump_python(report)
+    for inner, finding in zip(stored["findings"], report.findings, strict=True):
+        _sign(inner, finding)
+    return json.dumps(_finite(stored), indent=2, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of what :func:`render` writes."""
+    described = _adapter().json_schema(mode="serialization")
+    finding = described["$defs"]["Finding"]
+    finding["properties"]["fingerprint"] = {"type": "string", "title": "Fingerprint"}
+    for part in (*described["$defs"].values(), described):
+        if "properties" in part:
+            part["required"] = list(part["properties"])
+            part["additionalProperties"] = False
+            _allow_null(part["properties"])
+    described["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+
+
+def _allow_null(properties: dict[str, dict[str, Any]]) -> None:
+    for described in properties.values():
+        if described.get("type") == "number":
+            described["type"] = ["number", "null"]
+
+
+def _restored(value: Any, key: str = "") -> Any:  # noqa: ANN401 - any JSON value
+    """Undo what :func:`render` adds and replaces."""
+    if value is None:
+        return nan if key in _NEVER_NONE else None
+    if isinstance(value, dict):
+        return {k: _restored(inner, k) for k, inner in value.items() if k != "fingerprint"}
+    return [_restored(inner) for inner in value] if isinstance(value, list) else value
+
+
+def load(text: str) -> Report:
+    """Return the report that :func:`render` wrote.
+
+    Raises:
+        DataError: if it is no such report, or of another schema version.
+    """
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        message = f"the report is not JSON ({error}); write one with --output-format json"
+        raise DataError(message) from None
+    if not isinstance(stored, dict) or "schema_version" not in stored:
+        message = "the JSON is not a dnnrepair report; write one with --output-format json"
+        raise DataError(message)
+    if stored["schema_version"] != SCHEMA_VERSION:
+        message = (
+            f"the report has schema version {stored['schema_version']!r}, this dnnrepair reads "
+            f"{SCHEMA_VERSION}; diagnose again to renew it"
+        )
+        raise DataError(message)
+    try:
+        return _adapter().validate_python(_restored(stored))
+    except (ValidationError, RecursionError) as error:
+        raise DataError(_complaint(error)) from None
+
+
+def _complaint(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return "the report is nested too deeply"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"the report is damaged at {where!r}: {first['msg']}; diagnose again to renew it"
