@@ -26,7 +26,8 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.norm(self.conv(x))), 2).flatten(1)
         x = self.act(self.fc(x)) + 1
-        return self.out(F.dropout(x, 0.5, self.training))
+        y: Tensor = self.out(F.dropout(x, 0.5, self.training))
+        return y
 
 
 class Branching(Net):

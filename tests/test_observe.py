@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dnnrepair.data import ArraySamples
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dnnrepair.api import diagnose_module
-from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.observe import observe
@@ -29,7 +29,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.norm(self.conv(x))), 2)
-        return self.fc(self.drop(x.flatten(1)))
+        y: Tensor = self.fc(self.drop(x.flatten(1)))
+        return y
 
 
 def data(count: int = 640) -> tuple[Tensor, Tensor]:
@@ -44,7 +45,7 @@ def test_a_diagnosis_leaves_model_buffers_modes_gradients_and_random_state_as_fo
     before = digest(module.state_dict())
     torch.manual_seed(7)
     np.random.seed(7)
-    states = torch.random.get_rng_state(), np.random.get_state()[1].tobytes()  # type: ignore[union-attr]
+    states = torch.random.get_rng_state(), repr(np.random.get_state())
     hooks = [len(part._forward_hooks) for part in module.modules()]
     report = diagnose_module(module, data())
     assert report.model.samples == 640

@@ -61,7 +61,8 @@ class Attention(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.encoder(x).mean(1))
+        y: Tensor = self.head(self.encoder(x).mean(1))
+        return y
 
 
 def image_inputs(count: int) -> tuple[Tensor, ...]:
@@ -81,7 +82,8 @@ def eager(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     result: Any = module(*inputs)
     if isinstance(result, dict):
         result = result["logits"]
-    return result[0] if isinstance(result, tuple) else result
+    first: Tensor = result[0] if isinstance(result, tuple) else result
+    return first
 
 
 def program_and_inputs(name: str, count: int = 7) -> tuple[nn.Module, GraphProgram, Any]:

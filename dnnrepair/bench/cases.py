@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -79,35 +80,34 @@ class Outcome:
 
 
 def cases_of(
-    network: str, seed: int, *, strengths: Sequence[str] | None = None, faults: bool = True
+    network: str, seed: int, *, cache: Path | None = None, strengths: Sequence[str] | None = None
 ) -> Iterator[Case]:
     """Yield the healthy, look-alike and faulty versions of one trained network.
 
     Args:
         network: name of the reference network.
         seed: of its training and of the planting.
+        cache: folder of trained weights.
         strengths: of the faults, all by default.
-        faults: whether to yield faulty versions.
     """
     from dnnrepair.models import build
     from dnnrepair.models.faults import Strength
     from dnnrepair.models.faults import faults as known_faults
     from dnnrepair.models.lookalikes import lookalikes
 
-    common = {"network": network, "seed": seed}
+    plain = partial(Case, network=network, seed=seed)
     for change, spec in (("trained", network), ("init", f"{network}:init")):
-        yield Case(**common, kind=HEALTHY, change=change, spec=spec)
-    reference = build(network, seed=seed)
+        yield plain(kind=HEALTHY, change=change, spec=spec)
+    reference = build(network, seed=seed, cache=cache)
     for name in lookalikes:
         if lookalikes[name].applies(reference):
-            yield Case(**common, kind=LOOKALIKE, change=name, spec=f"{network}+look:{name}")
-    for name in known_faults if faults else ():
+            yield plain(kind=LOOKALIKE, change=name, spec=f"{network}+look:{name}")
+    for name in known_faults:
         fault = known_faults[name]
         if not fault.applies(reference):
             continue
-        for strength in strengths or tuple(Strength):
-            yield Case(
-                **common,
+        for strength in strengths or tuple(Strength) if fault.graded else (Strength.STRONG,):
+            yield plain(
                 kind=FAULT,
                 change=name,
                 strength=str(strength),
@@ -196,4 +196,4 @@ def _run_job(
 
     torch.set_num_threads(1)
     trials = Trials(cache)
-    return [trials.run(case) for case in cases_of(network, seed, strengths=strengths)]
+    return [trials.run(case) for case in cases_of(network, seed, cache=cache, strengths=strengths)]

@@ -43,9 +43,8 @@ def run(options: BenchOptions) -> BenchResult:
     """Diagnose the reporting half of the matrix and score the rules."""
     from dnnrepair.models import names
 
-    networks, seeds = halves(names())[1], REPORTING_SEEDS
-    if options.quick:
-        networks, seeds = QUICK_NETWORKS, REPORTING_SEEDS[:1]
+    networks = QUICK_NETWORKS if options.quick else halves(names())[1]
+    seeds = REPORTING_SEEDS[:1] if options.quick else REPORTING_SEEDS
     outcomes = observe_all(networks, seeds, options)
     return summarize(outcomes, tuple(known_rules))
 
