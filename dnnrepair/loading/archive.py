@@ -80,6 +80,10 @@ class Archive:
             except (*_BROKEN, RuntimeError) as error:
                 raise ModelError(self._damaged(name)) from error
 
+    def size(self, name: str) -> int:
+        """Return how many bytes an entry unpacks to."""
+        return self._zip.getinfo(name).file_size
+
     def read(self, name: str) -> bytes:
         """Return an entry, checksum compared."""
         try:

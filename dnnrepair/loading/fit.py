@@ -85,7 +85,7 @@ def _compare(
     raise ModelError(message)
 
 
-def _differs(value: Tensor, expected: object) -> bool:
+def _differs(value: Tensor, expected: Tensor) -> bool:
     if is_lazy(expected):
         return False
     return not isinstance(expected, torch.Tensor) or value.shape != expected.shape

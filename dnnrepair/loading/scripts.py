@@ -12,6 +12,7 @@ from dnnrepair.loading.archive import Archive
 from dnnrepair.loading.loaded import Loaded
 from dnnrepair.loading.quiet import first_line, quiet
 from dnnrepair.loading.states import check_tensors
+from dnnrepair.loading.storages import tensor_mismatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,9 @@ def load_script(path: Path) -> Loaded:
     """
     with Archive(path) as archive:
         _examine(archive, str(path))
-        buffer = archive.rebuilt({})
+        # source positions of the code; damaged ones abort the process inside torch's error report
+        debug = [entry for entry in archive.names if entry.endswith(".debug_pkl")]
+        buffer = archive.rebuilt(dict.fromkeys(debug))
     try:
         with quiet():
             script = torch.jit.load(buffer, map_location="cpu")
@@ -42,8 +45,9 @@ def load_script(path: Path) -> Loaded:
         )
         raise ModelError(message) from error
     notes = ("the network was saved in training mode; examined in evaluation mode",)
-    trained = bool(script.training)
-    script.eval()
+    trained = bool(getattr(script, "training", False))  # a frozen module has no mode
+    if trained:
+        script.eval()
     parameters, buffers = dict(script.named_parameters()), dict(script.named_buffers())
     state = {key: value.detach() for key, value in {**parameters, **buffers}.items()}
     if state:
@@ -72,4 +76,14 @@ def _examine(archive: Archive, name: str) -> None:
                 f"{name}: refused, its code uses {found[0].decode()!r} ({inner!r}), which can "
                 "reach files outside of it; give the state dict with --arch instead"
             )
+            raise UntrustedError(message)
+    for pickled, folder in (("data.pkl", "data/"), ("constants.pkl", "constants/")):
+        stored = {
+            entry.removeprefix(root + folder): archive.size(entry)
+            for entry in archive.names
+            if entry.startswith(root + folder)
+        }
+        problem = tensor_mismatch(archive.read(root + pickled), stored)
+        if problem:
+            message = f"{name}: refused, {pickled} contains {problem}; save the network again"
             raise UntrustedError(message)

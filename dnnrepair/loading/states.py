@@ -82,6 +82,9 @@ def check_tensors(tensors: Mapping[str, Tensor], name: str) -> None:
             )
             raise ModelError(message)
         claimed = value.numel() * value.element_size()
+        if _reach(value) > value.untyped_storage().nbytes():
+            message = f"{name}: refused, {key!r} reaches beyond the values in the file"
+            raise UntrustedError(message)
         if claimed > value.untyped_storage().nbytes() + _MAX_CLAIMED:
             message = f"{name}: refused, {key!r} claims {claimed:,} bytes that are not in the file"
             raise UntrustedError(message)
@@ -149,6 +152,15 @@ def _is_state(value: object) -> bool:
 
 def _looks_flat(tensors: Sequence[str], others: Sequence[str]) -> bool:
     return any("." in key for key in tensors) and len(others) < len(tensors)
+
+
+def _reach(value: Tensor) -> int:
+    """Return how many bytes of its storage a tensor spans."""
+    if value.numel() == 0 or value.layout != torch.strided:
+        return 0
+    spans = zip(value.shape, value.stride(), strict=True)
+    last = value.storage_offset() + sum((size - 1) * stride for size, stride in spans)
+    return (last + 1) * value.element_size()
 
 
 def _is_dense(value: object) -> bool:
