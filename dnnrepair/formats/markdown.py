@@ -28,10 +28,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 
 def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, inside a table too.
+    r"""Return text that Markdown shows as it is, inside a table too.
 
     >>> escaped("a|b <b> @you")
-    'a\\\\|b &lt;b&gt; @\\u200byou'
+    'a\\|b &lt;b&gt; @\u200byou'
     """
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", safe).replace("@", "@\u200b").replace("://", ":\u200b//")

@@ -18,6 +18,7 @@ from dnnrepair.formats.words import (
     amount,
     counted,
     coverage,
+    dimensions,
     facts,
     place,
     reasons,
@@ -42,7 +43,7 @@ _STYLES = {
     "error": "bold red",
     "unexamined": "dim",
 }
-_ASCII = str.maketrans("✔●▲✖·├└│─…−→×", "+o!x.|`|-~->x")
+_ASCII = str.maketrans("✔●▲✖·├└│─…→\N{MULTIPLICATION SIGN}", "+o!x.|`|-~>x")
 
 
 def _mark(name: str) -> Text:
@@ -63,11 +64,15 @@ def _card(report: Report) -> RenderableType:
 def _cells(label: str, layer: LayerHealth | None) -> list[Text]:
     if layer is None:
         return [Text(), Text(label, style="dim")]
-    shape = "×".join(map(str, layer.shape))
     parameters = f"{layer.parameters:,}" if layer.parameters else ""
     codes = " ".join(dict.fromkeys(layer.codes))
     mark = state(layer)
-    known = [Text(layer.op), Text(shape), Text(parameters), Text(codes, style=_STYLES[mark])]
+    known = [
+        Text(layer.op),
+        Text(dimensions(layer.shape)),
+        Text(parameters),
+        Text(codes, style=_STYLES[mark]),
+    ]
     return [_mark(mark), Text(label), *known]
 
 

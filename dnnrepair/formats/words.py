@@ -31,13 +31,13 @@ def _visible(character: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return one line of text, what is invisible written as an escape such as ``\\x1b``.
+    r"""Return one line of text, what is invisible written as an escape such as ``\x1b``.
 
     Names come from files nobody checked; raw, they could move a terminal's cursor or reverse
     the reading direction.
 
-    >>> clean("fc\\x1b[2J\\n1")
-    'fc\\\\x1b[2J 1'
+    >>> clean("fc\x1b[2J\n1")
+    'fc\\x1b[2J 1'
     """
     flat = text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
     return flat if flat.isascii() and flat.isprintable() else "".join(map(_visible, flat))
@@ -93,6 +93,11 @@ def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         last = number
     if first is not None and last is not None:
         yield first, last
+
+
+def dimensions(shape: tuple[int, ...]) -> str:
+    """Return a shape in words, such as 16 by 8 by 8 with crosses between."""
+    return "\N{MULTIPLICATION SIGN}".join(map(str, shape))
 
 
 def abbreviated(units: tuple[int, ...]) -> str:
