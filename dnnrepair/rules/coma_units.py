@@ -117,7 +117,5 @@ def _remedies(place: Place, units: list[int]) -> tuple[Remedy, ...]:
     if not name or place.moments is None:
         return (advice,)
     shift = float(f"{np.median(place.moments.mean[units]):.4g}")
-    code = (
-        f"bias = model.get_parameter({name!r})\nwith torch.no_grad():\n    bias[{units}] -= {shift}"
-    )
+    code = f"import torch\n\nbias = model.get_parameter({name!r})\nwith torch.no_grad():\n    bias[{units}] -= {shift}"
     return (Remedy(advice="Center these units by their bias, then train on.", code=code), advice)

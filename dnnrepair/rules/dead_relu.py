@@ -187,7 +187,7 @@ def _remedies(
         found.append(
             Remedy(
                 advice="Raise the bias so that each unit fires on about a tenth of the data.",
-                code=f"bias = model.get_parameter({name!r})\n"
+                code=f"import torch\n\nbias = model.get_parameter({name!r})\n"
                 "with torch.no_grad():\n"
                 f"    bias[{units}] -= torch.tensor({amounts}).to(bias)",
             )
@@ -197,7 +197,7 @@ def _remedies(
         found.append(
             Remedy(
                 advice="Re-draw the incoming weights of the dead units, then train on.",
-                code=f"weight = model.get_parameter({weight!r})\n"
+                code=f"import torch\n\nweight = model.get_parameter({weight!r})\n"
                 "fresh = torch.nn.init.kaiming_normal_(torch.empty_like(weight))\n"
                 f"with torch.no_grad():\n    weight[{units}] = fresh[{units}]",
             )

@@ -155,6 +155,6 @@ def _clamp(weight: str, units: list[int], median: float) -> Remedy:
     bound = float(f"{10 * median:.4g}")
     return Remedy(
         advice="Clamp these scales, then train on.",
-        code=f"scale = model.get_parameter({weight!r})\nwith torch.no_grad():\n"
+        code=f"import torch\n\nscale = model.get_parameter({weight!r})\nwith torch.no_grad():\n"
         f"    scale[{units}] = scale[{units}].clamp(-{bound}, {bound})",
     )

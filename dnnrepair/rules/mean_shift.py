@@ -107,7 +107,7 @@ def _remedies(place: Place, moments: Moments, units: list[int]) -> tuple[Remedy,
         return (normalize,)
     means = [float(f"{value:.4g}") for value in moments.mean[units]]
     code = (
-        f"bias = model.get_parameter({name!r})\nwith torch.no_grad():\n"
+        f"import torch\n\nbias = model.get_parameter({name!r})\nwith torch.no_grad():\n"
         f"    bias[{units}] -= torch.tensor({means}).to(bias)"
     )
     return (Remedy(advice="Take the mean out of the bias, then train on.", code=code), normalize)

@@ -141,7 +141,7 @@ def _remedies(norm: BatchNorm, variance: Floats, units: list[int]) -> tuple[Reme
     target = [float(f"{v if np.isfinite(v) else np.median(variance):.4g}") for v in real[units]]
     typical = float(f"{np.median(np.abs(norm.scale)):.4g}")
     code = (
-        f"norm = model.get_submodule({layer!r})\nwith torch.no_grad():\n"
+        f"import torch\n\nnorm = model.get_submodule({layer!r})\nwith torch.no_grad():\n"
         f"    norm.running_var[{units}] = torch.tensor({target}).to(norm.running_var)\n"
         f"    norm.weight[{units}] = norm.weight[{units}].clamp(-{10 * typical}, {10 * typical})"
     )

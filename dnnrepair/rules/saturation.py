@@ -162,7 +162,7 @@ def _remedies(place: Place) -> tuple[Remedy, ...]:
         return (normalize,)
     factor = float(f"{TARGET / size:.3g}")
     code = (
-        f"with torch.no_grad():\n    for name in {names!r}:\n"
+        f"import torch\n\nwith torch.no_grad():\n    for name in {names!r}:\n"
         f"        model.get_parameter(name).mul_({factor})"
     )
     advice = "Scale the incoming weights down to the useful range, then train on."

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 RE_ESTIMATE = Remedy(
     advice="Re-estimate the running statistics on training data (`batches`); weights stay as is.",
-    code="norms = [m for m in model.modules() if hasattr(m, 'running_mean')]\n"
+    code="import torch\n\n"
+    "# batches: inputs of the training data, shuffled, 128 and more at a time\n"
+    "norms = [m for m in model.modules() if getattr(m, 'running_mean', None) is not None]\n"
     "for norm in norms:\n"
     "    norm.reset_running_stats()\n"
     "    norm.momentum = None  # cumulative average\n"

@@ -137,7 +137,7 @@ def _rescale(site: Site, std: float) -> tuple[Remedy, ...]:
     if not names:
         return (normalize,)
     code = (
-        f"with torch.no_grad():\n    for name in {names!r}:\n"
+        f"import torch\n\nwith torch.no_grad():\n    for name in {names!r}:\n"
         f"        model.get_parameter(name).div_({std:.4g})"
     )
     return (
