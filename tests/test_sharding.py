@@ -17,7 +17,7 @@ COMMAND = ("-m", "dnnrepair", "diagnose", "models:mlp-relu:init", "--output-form
 def diagnose(world: int, folder: Path) -> Any:
     launcher = ("-m", "torch.distributed.run", f"--nproc-per-node={world}", "--no-python")
     output = folder / f"{world}.json"
-    command = [sys.executable, *(launcher + (sys.executable,) if world > 1 else ()), *COMMAND]
+    command = [sys.executable, *((*launcher, sys.executable) if world > 1 else ()), *COMMAND]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, "--output", str(output)],

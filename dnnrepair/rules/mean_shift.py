@@ -10,6 +10,7 @@ import numpy as np
 from dnnrepair.evidence.activity import Activity
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
+from dnnrepair.observation import Phase
 from dnnrepair.preactivations import feeds_gate, is_gate, is_output, preactivations
 from dnnrepair.rules.coma_units import SLOPED, SOFT
 from dnnrepair.rules.saturation import BOUNDED
@@ -43,7 +44,8 @@ class MeanShift:
     activation with mean near zero.
 
     ## Limits
-    Gates and what computes them are left out: a gate that is nearly always open is no fault.
+    Gates and what computes them are left out: a gate that is nearly always open is no fault. In a
+    fresh network the shift is what the initializer gives a sigmoid, and only noted.
 
     ## Source
     LeCun, Bottou, Orr and Müller 1998, section 4.3; healthy networks: at most 2.37.
@@ -65,9 +67,9 @@ class MeanShift:
                 reason = "its units cannot be matched with those of the layer before"
                 yield Skip(code=self.code, reason=reason, layer=place.site.layer)
             elif not _aside(seen, place.site):
-                yield from self._judge(place, place.moments)
+                yield from self._judge(place, place.moments, seen.facts.phase)
 
-    def _judge(self, place: Place, moments: Moments) -> Iterator[Finding]:
+    def _judge(self, place: Place, moments: Moments, phase: Phase) -> Iterator[Finding]:
         spread = np.maximum(np.abs(moments.low), np.abs(moments.high))
         live = (moments.std > 1e-6 * spread) & (place.activity.positive > 0)
         if not live.any():
@@ -76,11 +78,11 @@ class MeanShift:
         ratio = float(np.median(ratios))
         if not ratio > self.note_ratio:
             return
-        site = place.site
+        site, trained = place.site, phase is Phase.TRAINED
         units = np.flatnonzero(live)[ratios > self.note_ratio]
         yield Finding(
             code=self.code,
-            severity=Severity.WARNING if ratio > self.warn_ratio else Severity.NOTE,
+            severity=Severity.WARNING if trained and ratio > self.warn_ratio else Severity.NOTE,
             layer=site.layer,
             message=f"the input of {site.op} lies {ratio:.1f} standard deviations from zero "
             "(median unit)",
