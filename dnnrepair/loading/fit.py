@@ -95,7 +95,7 @@ def _missing(key: str, expected: Mapping[str, Tensor], extra: Sequence[str]) -> 
     value = expected[key]
     known = isinstance(value, torch.Tensor) and not is_lazy(value)
     shape = f" {tuple(value.shape)}" if known else ""
-    near = get_close_matches(key, extra, n=1, cutoff=0.8)
+    near = get_close_matches(key, extra, n=1, cutoff=0.7)
     return f"{key!r}{shape}" + (f" (is it {near[0]!r}?)" if near else "")
 
 

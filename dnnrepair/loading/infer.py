@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from dnnrepair.errors import ModelError
 from dnnrepair.loading.chain import ACTIVATIONS, Chain
 
@@ -59,7 +61,8 @@ def infer(state: Mapping[str, Tensor], arch: str | None) -> tuple[nn.Module | No
             f"{_ONLY}; the tensors look like a plain chain of widths {widths}: "
             "name its activation with --arch auto:relu (or gelu, tanh, ...)"
         )
-    module = Chain(layers, activation)
+    with torch.random.fork_rng(devices=[]):
+        module = Chain(layers, activation)
     module.load_state_dict(dict(state), strict=False)
     assumed = "".join(f", {text}" for text in _assumptions(layers, activation))
     return module, f"inferred a plain chain of widths {widths} from the weights{assumed}"
@@ -87,7 +90,10 @@ def _read_chain(state: Mapping[str, Tensor]) -> tuple[list[Layer] | None, str]:
         if layer is None:
             return None, f"{name or 'the top'!r} is no Linear, Conv or BatchNorm"
         layers.append(layer)
-    orders = [o for o in (layers, sorted(layers, key=_natural)) if not _break(o)]
+    natural = sorted(layers, key=_natural)
+    stems = {re.sub(r"\d+$", "#", layer.name) for layer in layers}  # net.0, net.2: one stem
+    numbered = len(stems) == 1 and "#" in min(stems)
+    orders = [o for o in ((natural,) if numbered else (layers, natural)) if not _break(o)]
     if not orders:
         return None, _break(layers)
     if any(order != orders[0] for order in orders):

@@ -160,7 +160,7 @@ def _reach(value: Tensor) -> int:
         return 0
     spans = zip(value.shape, value.stride(), strict=True)
     last = value.storage_offset() + sum((size - 1) * stride for size, stride in spans)
-    return (last + 1) * value.element_size()
+    return int(last + 1) * value.element_size()
 
 
 def _is_dense(value: object) -> bool:
