@@ -117,5 +117,8 @@ def _remedies(place: Place, units: list[int]) -> tuple[Remedy, ...]:
     if not name or place.moments is None:
         return (advice,)
     shift = float(f"{np.median(place.moments.mean[units]):.4g}")
-    code = f"import torch\n\nbias = model.get_parameter({name!r})\nwith torch.no_grad():\n    bias[{units}] -= {shift}"
+    code = (
+        f"import torch\n\nbias = model.get_parameter({name!r})\n"
+        f"with torch.no_grad():\n    bias[{units}] -= {shift}"
+    )
     return (Remedy(advice="Center these units by their bias, then train on.", code=code), advice)

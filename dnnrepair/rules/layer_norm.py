@@ -78,8 +78,9 @@ class LayerNormFault:
             reason = "its scale is not finite; see NUM001"
             yield Skip(code=self.code, reason=reason, layer=site.layer)
             return
-        median = float(np.median(scale))
-        ratio = float(scale.max() / median) if median > 0 else 0.0
+        live = scale[scale >= self.zero_scale]
+        median = float(np.median(live)) if len(live) else np.inf
+        ratio = float(scale.max() / median)
         if ratio > self.max_scale_ratio and len(scale) >= MIN_WIDTH:
             units = np.flatnonzero(scale > self.max_scale_ratio * median).tolist()
             yield self._finding(

@@ -30,9 +30,9 @@ class NormScale:
     """Batch norm that blows up a channel by a tiny variance or a huge scale.
 
     ## What it measures
-    Per channel the factor abs(gamma) / sqrt(running variance + eps). With data it is taken times
-    the standard deviation of what the channel reads, which is what the channel puts out; without
-    data the running variance itself is also held against its median. Channels with gamma near 0
+    Per channel the factor abs(gamma) / sqrt(running variance + eps); with data, how large the
+    channel comes out, which is that factor times the running standard deviation. A running variance
+    far below the layer's median counts where the data do not confirm it. Channels with gamma near 0
     are counted.
 
     ## Why it matters
@@ -83,11 +83,13 @@ class NormScale:
             yield self._silent(norm, np.flatnonzero(zero).tolist(), float(zero.mean()))
 
     def _factor(self, norm: BatchNorm, variance: Floats) -> Floats:
-        """Return what each channel is multiplied by; with data, how large it comes out."""
+        """Return what each channel is multiplied by; with data, how large it comes out.
+
+        Its size is that under its own statistics: the data's may be spoiled by an earlier layer,
+        and where only the variance is wrong, ``_tiny`` holds it against the data.
+        """
         factor: Floats = np.abs(norm.scale) / np.sqrt(np.maximum(variance, 0) + norm.eps)
-        if norm.data is None or not np.isfinite(norm.data.variance).all():
-            return factor
-        return factor * np.sqrt(norm.data.variance)
+        return factor if norm.data is None else factor * np.sqrt(np.maximum(variance, 0))
 
     def _tiny(self, norm: BatchNorm, variance: Floats) -> NDArray[np.bool_]:
         median = np.median(variance)
