@@ -107,7 +107,7 @@ def test_damaged_files_end_in_a_clean_error_or_a_network(
         deadline=None,
         derandomize=True,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow],
     )
     @given(changes=CHANGES)
     def check(changes: list[Change]) -> None:

@@ -56,7 +56,8 @@ def test_convolutions_with_global_pooling() -> None:
             self.head = nn.Linear(6, 2)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.head(torch.relu(self.features(x)).mean((2, 3)))
+            y: Tensor = self.head(torch.relu(self.features(x)).mean((2, 3)))
+            return y
 
     module = Net().eval()
     found, note = infer(module.state_dict(), "auto:relu")

@@ -75,7 +75,7 @@ def test_state_dicts_in_all_wrappings(
     assert loaded.module is not None
     assert not loaded.module.training
     assert torch.equal(loaded.module(X), network(X))
-    assert loaded.trainable == set(network.state_dict())
+    assert loaded.trainable == frozenset(network.state_dict())
 
 
 def test_the_format_before_torch_1_6(network: nn.Module, tmp_path: Path, arch: str) -> None:
@@ -96,7 +96,7 @@ def test_safetensors(network: nn.Module, tmp_path: Path, arch: str) -> None:
 @pytest.mark.parametrize("make", ["script", "trace", "freeze"])
 def test_torchscript(make: str, network: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "m.pt"
-    script = torch.jit.trace(network, X) if make == "trace" else torch.jit.script(network)
+    script: Any = torch.jit.trace(network, X) if make == "trace" else torch.jit.script(network)
     if make == "freeze":
         script = torch.jit.freeze(script)
     script.save(str(path))
@@ -110,6 +110,8 @@ def test_torchscript(make: str, network: nn.Module, tmp_path: Path) -> None:
 
 class Varied(nn.Module):
     """Attributes, buffers and sizes of many kinds."""
+
+    offset: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +127,8 @@ class Varied(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(torch.relu(self.conv(x))).mean((2, 3))
-        return self.lstm(y[None])[0].sum(0) + self.offset
+        z: torch.Tensor = self.lstm(y[None])[0]
+        return z.sum(0) + self.offset
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -99,7 +99,8 @@ def exported_file(tmp_path_factory: Any) -> Path:
             self.shift = torch.ones(2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.fc(x).reshape(x.shape[0] * 2) + self.shift.sum()
+            y: torch.Tensor = self.fc(x)
+            return y.reshape(x.shape[0] * 2) + self.shift.sum()
 
     path = Path(tmp_path_factory.mktemp("exported")) / "m.pt2"
     program = torch.export.export(
