@@ -35,10 +35,12 @@ class Recipe:
         head: the last linear layer, "" if there is none.
         branches: residual branches as (module that ends it, module whose input it joins).
         traits: what faults ask for: ``plain`` (a chain without normalization or shortcuts),
-            ``deep`` (at least 6 hidden layers), ``images``, ``table``, ``attention``, ``recurrent``.
+            ``deep`` (at least 6 hidden layers), ``images``, ``table``, ``attention``,
+            ``recurrent``.
         task, loss: as :class:`dnnrepair.models.reference.Reference` says; loss "" for a generator.
         objective: what training minimizes, where that is no loss of ``OBJECTIVES``.
         optimizer: ``adam`` or ``sgd`` (momentum 0.9).
+        relabel: returns other training targets to train on, from the right ones.
     """
 
     make: Callable[[], nn.Module]
@@ -56,7 +58,8 @@ class Recipe:
     weight_decay: float = 0.0
     epochs: int = 15
     batch_size: int = 64
-    label_noise: float = 0.0  # share of training labels drawn anew
+    relabel: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    sparsity: float = 0.0  # factor of the L1 norm of all weights in the loss
 
 
 networks: Registry[Recipe] = Registry("network", "dnnrepair.models")
@@ -82,13 +85,17 @@ def train(recipe: Recipe, seed: int) -> nn.Module:
     with seeded(seed):
         network = recipe.make().train()
         rng = torch.Generator().manual_seed(seed)
-        targets = _noisy(data.train_targets, recipe.label_noise, rng)
+        targets = data.train_targets
+        if recipe.relabel is not None:
+            targets = recipe.relabel(targets, rng)
+        objective = recipe.objective or OBJECTIVES[recipe.loss]
         optimizer = _optimizer(recipe, network)
         steps = -(-len(data.train_inputs) // recipe.batch_size) * recipe.epochs
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for batch in _batches(len(data.train_inputs), recipe, rng):
             optimizer.zero_grad()
-            _loss(recipe, network(data.train_inputs[batch]), targets, batch).backward()
+            loss = objective(network(data.train_inputs[batch]), targets[batch])
+            (loss + _penalty(network, recipe.sparsity)).backward()
             optimizer.step()
             falling.step()
     return network.eval()
@@ -99,9 +106,10 @@ def _batches(count: int, recipe: Recipe, rng: torch.Generator) -> Iterator[Tenso
         yield from torch.randperm(count, generator=rng).split(recipe.batch_size)
 
 
-def _loss(recipe: Recipe, output: Tensor, targets: Tensor, batch: Tensor) -> Tensor:
-    objective = recipe.objective or OBJECTIVES[recipe.loss]
-    return objective(output, targets[batch])
+def _penalty(network: nn.Module, factor: float) -> Tensor | float:
+    if not factor:
+        return 0.0
+    return factor * torch.stack([p.abs().sum() for p in network.parameters()]).sum()
 
 
 def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -109,14 +117,6 @@ def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
     return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
-
-
-def _noisy(targets: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    if not share:
-        return targets
-    drawn = torch.randint(int(targets.max()) + 1, targets.shape, generator=rng)
-    replaced = torch.rand(len(targets), generator=rng) < share
-    return torch.where(replaced, drawn, targets)
 
 
 def energy_distance(generated: Tensor, real: Tensor) -> Tensor:
