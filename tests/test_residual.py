@@ -30,7 +30,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x).relu()
         branch = self.two(self.one(x).relu())
-        return branch + self.short(x) if self.branch_first else self.short(x) + branch
+        pair = (branch, self.short(x)) if self.branch_first else (self.short(x), branch)
+        return torch.add(*pair)
 
 
 @pytest.mark.parametrize("down", [False, True])
@@ -53,7 +54,8 @@ class OptionA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
-        return self.one(x) + nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        short = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        return torch.add(self.one(x), short)
 
 
 def test_a_shortcut_without_parameters_is_found() -> None:
@@ -87,7 +89,7 @@ class Sums(nn.Module):
         mask = (ids == 0).float().unsqueeze(1) * -1e9
         scores = self.query(x) @ self.key(x).mT + mask
         x = scores.softmax(-1) @ x
-        return self.left(x).relu() + self.right(x).relu()
+        return torch.add(self.left(x).relu(), self.right(x).relu())
 
 
 def test_biases_positions_masks_and_parallel_branches_are_none() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ from dnnrepair.probe import (
     TensorProbe,
     probes,
 )
-from dnnrepair.program import GraphProgram
+from dnnrepair.program import GraphProgram, Program
 
 See = Callable[..., Observations]
 Say = Callable[[Any, Observations], tuple[list[Finding], list[Skip]]]
@@ -101,13 +101,13 @@ def _see(
     )
 
 
-def _program(module: nn.Module, inputs: Tensor) -> GraphProgram:
+def _program(module: nn.Module, inputs: Tensor) -> Program:
     module.eval()
     dynamic = ({0: torch.export.Dim.DYNAMIC},)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch speaks of the flat weights of recurrent modules
         exported = torch.export.export(module, (inputs[:4],), dynamic_shapes=dynamic)
-    return GraphProgram.of(exported)
+    return cast("Program", GraphProgram.of(exported))
 
 
 def _batches(inputs: Tensor, targets: Tensor | None, mask: Tensor | None) -> tuple[Batch, ...]:

@@ -131,8 +131,9 @@ def test_a_mode_gap_is_found(see: Any, say: Any, trained: nn.Module, data: Any) 
 
 
 def test_heavy_dropout_is_no_mode_gap(see: Any, say: Any, trained: nn.Module, data: Any) -> None:
-    model = deepcopy(trained)
-    model[6] = nn.Dropout(0.95)  # type: ignore[index]
+    layers = list(deepcopy(trained).children())
+    layers[6] = nn.Dropout(0.95)
+    model = nn.Sequential(*layers)
     assert say(ModeDifference(), see(model, *data, rule=ModeDifference)) == ([], [])
 
 

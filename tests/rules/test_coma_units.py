@@ -28,7 +28,7 @@ ACTIVATIONS = [nn.LeakyReLU(), nn.PReLU(), nn.ELU(), nn.SELU(), nn.GELU(), nn.Si
 def test_units_in_coma_are_named(see: Any, say: Any, activation: nn.Module) -> None:
     model = mlp(activation)
     assert say(ComaUnits(), see(model, inputs(), rule=ComaUnits)) == ([], [])
-    model[0].bias.data[:28] = -200.0
+    model.get_parameter("0.bias").data[:28] = -200.0
     (found,), _ = say(ComaUnits(), see(model, inputs(), rule=ComaUnits))
     assert found.severity is Severity.WARNING
     assert found.units == tuple(range(28))
@@ -38,7 +38,7 @@ def test_units_in_coma_are_named(see: Any, say: Any, activation: nn.Module) -> N
 
 def test_a_linear_relu_layer_is_noted(see: Any, say: Any) -> None:
     model = mlp(nn.ReLU())
-    model[0].bias.data[:] = 200.0
+    model.get_parameter("0.bias").data[:] = 200.0
     (found,), _ = say(ComaUnits(), see(model, inputs(), rule=ComaUnits))
     assert found.severity is Severity.NOTE
     assert len(found.units) == 40

@@ -112,7 +112,7 @@ def test_a_recurrent_relu(see: Any, say: Any) -> None:
             return output
 
     model = Net()
-    model.rnn.bias_ih_l0.data[:10] = -100
+    model.get_parameter("rnn.bias_ih_l0").data[:10] = -100
     (found,), _ = say(DeadRelu(), see(model, torch.randn(256, 4, 3), rule=DeadRelu))
     assert set(range(10)) <= set(found.units)
 

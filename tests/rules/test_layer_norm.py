@@ -48,7 +48,7 @@ def test_inputs_too_faint_for_eps(see: Any, say: Any) -> None:
 
 def test_massive_features_are_noted(see: Any, say: Any) -> None:
     model = mlp()
-    model[0].bias.data[3] = 100.0
+    model.get_parameter("0.bias").data[3] = 100.0
     (found,), _ = say(LayerNormFault(), see(model, INPUTS, rule=LayerNormFault))
     assert found.severity is Severity.NOTE
 

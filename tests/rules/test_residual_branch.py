@@ -70,7 +70,7 @@ def test_a_growing_stream(see: Any, say: Any) -> None:
 
 def test_one_massive_unit_is_no_growth(see: Any, say: Any) -> None:
     model = Residual()
-    model.two[0].bias.data[0] = 100.0  # type: ignore[operator, union-attr]
+    model.get_parameter("two.0.bias").data[0] = 100.0
     findings, _ = say(ResidualBranch(max_ratio=1e9), see(model, INPUTS, rule=ResidualBranch))
     assert not [one for one in findings if "grown" in one.message]
 

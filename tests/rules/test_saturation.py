@@ -23,9 +23,9 @@ BOUNDED = [nn.Sigmoid(), nn.Tanh(), nn.Hardsigmoid(), nn.Hardtanh()]
 def test_saturated_units_are_named_and_rescaled(see: Any, say: Any, activation: nn.Module) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(12, 40), activation, nn.Linear(40, 10))
-    model[0].weight.data *= 0.5
+    model.get_parameter("0.weight").data *= 0.5
     assert say(Saturation(), see(model, inputs(), rule=Saturation)) == ([], [])
-    model[0].weight.data *= 1000
+    model.get_parameter("0.weight").data *= 1000
     (found,), _ = say(Saturation(), see(model, inputs(), rule=Saturation))
     assert found.severity is Severity.WARNING
     assert len(found.units) > 30
@@ -56,17 +56,17 @@ def test_gates_and_outputs_may_saturate(see: Any, say: Any) -> None:
 def test_sparse_relu6_is_not_saturated(see: Any, say: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(12, 40), nn.ReLU6(), nn.Linear(40, 10))
-    model[0].bias.data[:] = -20
+    model.get_parameter("0.bias").data[:] = -20
     assert say(Saturation(), see(model, inputs(), rule=Saturation)) == ([], [])
-    model[0].bias.data[:] = 60
+    model.get_parameter("0.bias").data[:] = 60
     (found,), _ = say(Saturation(), see(model, inputs(), rule=Saturation))
     assert found.severity is Severity.WARNING
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase], **options: Any) -> None:
+    def __init__(self, kind: Any, **options: Any) -> None:
         super().__init__()
-        self.rnn = kind(3, 8, batch_first=True, **options)
+        self.rnn: nn.RNNBase = kind(3, 8, batch_first=True, **options)
         self.head = nn.Linear(16 if options.get("bidirectional") else 8, 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,6 +94,6 @@ def test_gates_of_recurrent_layers(
     x = torch.randn(256, 5, 3)
     assert say(Saturation(), see(model, x, rule=Saturation)) == ([], [])
     rows = slice(8 * gate, 8 * gate + 8)
-    model.rnn.bias_ih_l0.data[rows] = 30.0
+    model.get_parameter("rnn.bias_ih_l0").data[rows] = 30.0
     findings, _ = say(Saturation(), see(model, x, rule=Saturation))
     assert [named in one.message for one in findings] == ([True] if named else [])

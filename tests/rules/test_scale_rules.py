@@ -54,7 +54,7 @@ def test_growth_over_depth(see: Any, say: Any) -> None:
 
 def test_a_scale_that_a_norm_undoes_is_clean(see: Any, say: Any) -> None:
     model = nn.Sequential(nn.Linear(12, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 10))
-    model[0].weight.data *= 1e4
+    model.get_parameter("0.weight").data *= 1e4
     assert say(VarianceShift(), see(model, INPUTS, rule=VarianceShift)) == ([], [])
 
 
