@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,7 +66,7 @@ def build_timm(arch: Arch, *, pretrained: bool = False) -> nn.Module:
     """
     timm = _extra("timm", "timm")
     if not timm.is_model(arch.factory):
-        near = timm.list_models(f"*{arch.factory[:6]}*")[:3]
+        near = get_close_matches(arch.factory, timm.list_models(), n=3)
         hint = f"; near: {', '.join(near)}" if near else ""
         message = f"{arch.text!r}: timm has no network {arch.factory!r}{hint}"
         raise ModelError(message)

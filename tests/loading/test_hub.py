@@ -112,7 +112,7 @@ def test_timm_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     asked: list[tuple[str, bool]] = []
     timm: Any = ModuleType("timm")
-    timm.is_model, timm.list_models = (lambda n: n == "tiny"), (lambda _p: ["tiny"])
+    timm.is_model, timm.list_models = (lambda n: n == "tiny"), (lambda: ["tiny"])
     timm.create_model = create_model
     monkeypatch.setitem(sys.modules, "timm", timm)
     assert load("timm:tiny").form == "timm"

@@ -111,8 +111,6 @@ def test_torchscript(make: str, network: nn.Module, tmp_path: Path) -> None:
 class Varied(nn.Module):
     """Attributes, buffers and sizes of many kinds."""
 
-    offset: torch.Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 4, 3)
@@ -123,7 +121,7 @@ class Varied(nn.Module):
         self.small = nn.Parameter(torch.zeros(3, 4, dtype=torch.half)[:, ::2])
         self.register_buffer("flags", torch.tensor([True, False]))
         self.register_buffer("empty", torch.zeros(0, 3))
-        self.register_buffer("offset", torch.arange(3.0), persistent=False)
+        self.offset = nn.Buffer(torch.arange(3.0), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(torch.relu(self.conv(x))).mean((2, 3))
