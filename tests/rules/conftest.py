@@ -123,7 +123,7 @@ def _batches(inputs: Tensor, targets: Tensor | None, mask: Tensor | None) -> tup
 
 
 def _watch(
-    program: GraphProgram, batch: Batch, chosen: list[Any], evidence: dict[type, dict[str, Any]]
+    program: Program, batch: Batch, chosen: list[Any], evidence: dict[type, dict[str, Any]]
 ) -> None:
     def watch(site: Any, arguments: Mapping[str, Any], value: Any) -> None:
         output = value[0] if isinstance(value, tuple | list) else value
