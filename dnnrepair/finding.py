@@ -82,7 +82,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """Identify this fault across runs (not its measured value)."""
-        return sha256(f"{self.code}:{self.layer}".encode()).hexdigest()[:16]
+        return sha256(f"{self.code}:{self.layer}".encode("utf-8", "replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,19 @@ def _mood(report: Report) -> str:
     return "note" if report.inconclusive or report.interrupted else "healthy"
 
 
+def _in_words(layers: tuple[LayerHealth, ...], quantity: str) -> str:
+    """Return what a plot over depth shows, for those who cannot see it."""
+    known = [(getattr(layer, quantity), layer.name) for layer in layers]
+    known = [(value, name) for value, name in known if value is not None]
+    if not known:
+        return ""
+    (low, lowest), (high, highest) = min(known), max(known)
+    return (
+        f"{counted(len(known), 'layer')}: lowest {amount(low)} in {lowest}, "
+        f"highest {amount(high)} in {highest}"
+    )
+
+
 def _plots(layers: tuple[LayerHealth, ...]) -> dict[str, object]:
     """Return the SVG texts that the template places; they hold no text but matplotlib's own."""
     measured = [layer for layer in layers if layer.activations]
@@ -72,6 +85,8 @@ def _plots(layers: tuple[LayerHealth, ...]) -> dict[str, object]:
         "histograms": [(layer, Markup(svg)) for layer, svg in drawn if svg],  # noqa: S704
         "measured": len(measured),
         "gradient": Markup(along_depth(layers, "gradient", "gradient / weight norm")),  # noqa: S704
+        "gradient_words": f"Gradient over depth, {_in_words(layers, 'gradient')}",
+        "spread_words": f"Standard deviation over depth, {_in_words(layers, 'std')}",
         "spread": Markup(along_depth(layers, "std", "standard deviation")),  # noqa: S704
     }
 
@@ -98,7 +113,6 @@ def _template() -> Template:
 def render(report: Report, explanations: Mapping[str, str]) -> str:
     """Return the report as a page that stands alone."""
     codes = {finding.code for finding in walk(report.findings)}
-    first = {layer.name: number for number, layer in reversed(list(enumerate(report.layers, 1)))}
     states = [state(layer) for layer in report.layers]
     return (
         _template().render(
@@ -108,7 +122,6 @@ def render(report: Report, explanations: Mapping[str, str]) -> str:
             facts=facts(report),
             coverage=coverage(report),
             reasons=reasons(report.skipped),
-            numbers=first,
             states={name: states.count(name) for name in SYMBOLS if name in states},
             explanations={
                 code: explained(text)

@@ -201,7 +201,7 @@ def render(
         legacy_windows=False,
     )
     for part in _parts(report):
-        console.print(part)
+        console.print(part, crop=False)
     drawn = "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
     if ascii_only:
         drawn = drawn.translate(_ASCII).encode("ascii", "replace").decode()
