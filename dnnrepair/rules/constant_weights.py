@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dnnrepair.backward import reader
 from dnnrepair.evidence.rows import RowCopies
 from dnnrepair.evidence.summary import TensorSummary
 from dnnrepair.evidence.vectors import Vector
@@ -99,7 +100,7 @@ class ConstantWeights:
         *,
         excused: bool,
     ) -> Finding:
-        site = seen.sites[info.site] if info.site in seen.sites else None
+        site = reader(seen, info)
         return Finding(
             code=self.code,
             severity=Severity.NOTE if excused else Severity.ERROR,

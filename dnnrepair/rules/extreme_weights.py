@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dnnrepair.backward import reader
 from dnnrepair.evidence.summary import TensorSummary
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 from dnnrepair.observation import Role
@@ -126,7 +127,7 @@ class ExtremeWeights:
         severity: Severity = Severity.NOTE,
         remedy: Remedy | None = None,
     ) -> Finding:
-        site = seen.sites[info.site] if info.site in seen.sites else None
+        site = reader(seen, info)
         return Finding(
             code=self.code,
             severity=severity,

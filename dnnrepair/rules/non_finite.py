@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dnnrepair.backward import reader
 from dnnrepair.evidence.gradient import Gradient
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.evidence.summary import TensorSummary
@@ -101,7 +102,7 @@ def _in_tensors(seen: Observations) -> Iterator[_Place]:
         info = seen.tensors[name]
         if not summary.nonfinite or _is_mask(info, summary):
             continue
-        site = seen.sites[info.site] if info.site in seen.sites else None
+        site = reader(seen, info)
         kinds = f"{summary.nans} NaN, {summary.infinite} infinite"
         at = f", the first at {summary.first}" if summary.first else ""
         yield _Place(

@@ -126,8 +126,7 @@ class RawInput:
             site=site.name,
             evidence=(
                 *(words for _, _, words in faults[1:8]),
-                f"mean {moments.pooled_mean:.4g}, standard deviation {moments.pooled_std:.4g}, "
-                f"range {moments.low.min():.4g} to {moments.high.max():.4g}",
+                _summary(moments),
                 *([hint] if hint else []),
             ),
             remedies=_remedies(seen, site, moments),
@@ -166,7 +165,7 @@ def _obstacle(sites: Sites, site: Site, moments: Moments | None) -> str:
 
 
 def _judged(site: Site, moments: Moments) -> tuple[Floats, Floats, Floats, Floats, bool]:
-    """Return mean, std, lowest and highest: per channel of images, else of all features together."""
+    """Return mean, std, lowest and highest per channel of images, else of all features."""
     if site.unit_dim == 1 and len(site.shape) > 2:  # noqa: PLR2004 - (batch, channels, *space)
         return moments.mean, moments.std, moments.low, moments.high, len(moments.mean) > 1
     pooled = (moments.pooled_mean, moments.pooled_std, moments.low.min(), moments.high.max())
@@ -175,11 +174,18 @@ def _judged(site: Site, moments: Moments) -> tuple[Floats, Floats, Floats, Float
 
 
 def _in_unit_range(low: float, high: float) -> bool:
-    return high <= 1 + MARGIN and (low >= -MARGIN or low >= -1 - MARGIN)
+    return high <= 1 + MARGIN and low >= -1 - MARGIN
 
 
 def _like_bytes(moments: Moments) -> bool:
     return bool(moments.low.min() >= 0 and 100 < moments.high.max() <= 255)  # noqa: PLR2004
+
+
+def _summary(moments: Moments) -> str:
+    return (
+        f"mean {moments.pooled_mean:.4g}, standard deviation {moments.pooled_std:.4g}, "
+        f"range {moments.low.min():.4g} to {moments.high.max():.4g}"
+    )
 
 
 def _size(moments: Moments) -> Floats:
