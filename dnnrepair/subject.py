@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dnnrepair.data import ArraySamples, DataOptions, Samples, gaussian, open_data
+from dnnrepair.data import (
+    ArraySamples,
+    DataOptions,
+    Samples,
+    gaussian,
+    open_data,
+    samples_of,
+)
 from dnnrepair.errors import DataError, SettingError
 from dnnrepair.export import to_program
 from dnnrepair.loading import Loaded, load
@@ -107,20 +114,17 @@ def open_subject(request: Request) -> Subject:
 
 def subject_of(
     module: nn.Module,
-    data: Samples | tuple[Tensor, Tensor] | Tensor,
+    data: Any,  # noqa: ANN401 - see dnnrepair.data.samples_of
     *,
     task: str | None = None,
     loss: str | None = None,
     name: str | None = None,
 ) -> Subject:
     """Put a live module and its data on the table; the module is left exactly as found."""
-    if isinstance(data, torch.Tensor):
-        data = ArraySamples((data,), None, "tensor")
-    elif isinstance(data, tuple):
-        data = ArraySamples((data[0],), data[1], "tensors")
+    samples = samples_of(data)
     loaded = loaded_module(module, name or type(module).__name__)
     request = Request(model=loaded.name, device=str(_device_of(module)), task=task, loss=loss)
-    return assemble(loaded, data, request)
+    return assemble(loaded, samples, request)
 
 
 def subject_of_reference(reference: Reference, program: Program | None = None) -> Subject:
@@ -187,7 +191,7 @@ def assemble(
         form=loaded.form,
         digest=digest(loaded.state),
         device=device,
-        notes=(*loaded.notes, *notes, *getattr(samples, "notes", ())),
+        notes=(*loaded.notes, *notes, *(samples.notes if samples else ())),
     )
 
 

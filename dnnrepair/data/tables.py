@@ -1,0 +1,96 @@
+"""Tables: CSV and Parquet, read by pandas."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import torch
+
+from dnnrepair.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from torch import Tensor
+
+    from dnnrepair.data.samples import DataOptions
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a file's name is that of a table."""
+    suffixes = [s for s in path.suffixes if s != ".gz"]
+    return bool(suffixes) and suffixes[-1] in (".csv", ".tsv", ".parquet")
+
+
+def read_table(path: Path, options: DataOptions) -> tuple[Tensor, Tensor | None]:
+    """Return features ``(rows, columns)`` and the labels of a table.
+
+    Text labels become class numbers in alphabetical order; floating-point labels stay values.
+
+    Raises:
+        DataError: if a column is missing, not numeric or has gaps.
+    """
+    frame = _read(path)
+    if frame.empty:
+        message = f"{path} holds no rows"
+        raise DataError(message)
+    for name in (*options.features, *((options.label,) if options.label else ())):
+        if name not in frame.columns:
+            raise DataError(_no_column(path, name, frame))
+    names = options.features or tuple(c for c in frame.columns if c != options.label)
+    features = frame[list(names)]
+    _check_numeric(path, features)
+    inputs = torch.from_numpy(features.to_numpy(dtype="float32", copy=True))
+    return inputs, _labels(path, frame[options.label]) if options.label else None
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if ".parquet" in path.suffixes:
+            return pd.read_parquet(path)
+        return pd.read_csv(path, sep="\t" if ".tsv" in path.suffixes else ",")
+    except ImportError as error:
+        message = f"reading {path} needs pyarrow: pip install 'dnnrepair[parquet]'"
+        raise DataError(message) from error
+    except Exception as error:
+        line = str(error).strip().partition("\n")[0]
+        message = f"{path} cannot be read as a table: {line}"
+        raise DataError(message) from error
+
+
+def _no_column(path: Path, name: str, frame: pd.DataFrame) -> str:
+    columns = [str(c) for c in frame.columns]
+    near = get_close_matches(name, columns, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(columns[:12])}"
+    return f"{path} has no column {name!r}; {hint}"
+
+
+def _check_numeric(path: Path, features: pd.DataFrame) -> None:
+    text = [str(c) for c in features.columns if features[c].dtype.kind not in "biuf"]
+    if text:
+        message = (
+            f"{path}: the columns {', '.join(text[:6])} are not numeric; encode them as for "
+            "training, or choose columns with --features (and the labels with --label)"
+        )
+        raise DataError(message)
+    gaps = features.isna().sum()
+    if gaps.any():
+        column = str(gaps.idxmax())
+        message = f"{path}: column {column!r} has {gaps.max()} missing values; fill or drop them"
+        raise DataError(message)
+
+
+def _labels(path: Path, column: pd.Series[float]) -> Tensor:
+    if column.isna().any():
+        message = f"{path}: {int(column.isna().sum())} labels are missing in {column.name!r}"
+        raise DataError(message)
+    if column.dtype.kind in "biu":
+        return torch.from_numpy(column.to_numpy(dtype="int64", copy=True))
+    if column.dtype.kind == "f":
+        return torch.from_numpy(column.to_numpy(dtype="float32", copy=True))
+    codes = column.astype("category").cat.codes
+    return torch.from_numpy(codes.to_numpy(dtype="int64", copy=True))
