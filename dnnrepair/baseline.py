@@ -5,11 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dnnrepair.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from dnnrepair.finding import Finding
     from dnnrepair.report import Report
+
+
+def read_baseline(path: Path) -> Report:
+    """Return the report that ``--output-format json`` wrote.
+
+    Raises:
+        DataError: if the file cannot be read or is no such report.
+    """
+    from dnnrepair.formats.stored import load
+
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, DataError) as error:
+        message = f"cannot use {path} as a baseline: {error}"
+        raise DataError(message) from error
 
 
 def without_known(report: Report, old: Report) -> Report:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Value = bool | int | float | str
 
-_RANGE = re.compile(r"([\[(])\s*(-?[\d.]+(?:e-?\d+)?)\s*,\s*(-?[\d.]+(?:e-?\d+)?|inf)\s*([\])])")
+_NUMBER = r"(-?(?:\d[\d.]*(?:e-?\d+)?|inf))"
+_RANGE = re.compile(rf"[\[(]{_NUMBER},\s*{_NUMBER}[\])]")
+_LEAST = re.compile(rf"\bat least {_NUMBER}")
 _TYPES: dict[str, type[Value]] = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -143,9 +145,11 @@ def _bounds(meaning: str, default: object) -> tuple[float, float]:
     """Return the range named in a comment; without one, limits keep their sign."""
     if isinstance(default, bool) or not isinstance(default, int | float):
         return -inf, inf
-    span = _RANGE.search(meaning)
+    span, least = _RANGE.search(meaning), _LEAST.search(meaning)
     if span:
-        return float(span[2]), float(span[3])
+        return float(span[1]), float(span[2])
+    if least:
+        return float(least[1]), inf
     return (0.0, inf) if default >= 0 else (-inf, inf)
 
 

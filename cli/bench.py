@@ -1,0 +1,53 @@
+"""``dnnrepair bench``: the project's own benchmarks, on your machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnnrepair.cli import words
+from dnnrepair.cli.exits import Exit
+from dnnrepair.cli.options import debug_option, seed_option
+from dnnrepair.cli.progress import working
+
+if TYPE_CHECKING:
+    from dnnrepair.bench.result import BenchResult
+
+BENCHES = ("diagnose", "observe")
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("bench", context_settings={"auto_envvar_prefix": "DNNREPAIR"})
+@click.argument("name", type=click.Choice(BENCHES))
+@click.option("--quick", is_flag=True, help="Fewer seeds and cases: under 2 minutes on 2 cores.")
+@click.option("--output-format", type=click.Choice(["text", "json"]), default="text")
+@click.option("--data-dir", type=_FOLDER, help="Real data; without it the embedded digits serve.")
+@click.option("--peers", is_flag=True, help="diagnose: run the closest existing tools, too.")
+@click.option("--peers-python", type=_PROGRAM, help="Interpreter that has those tools.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Keep trained weights here.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@seed_option
+@debug_option
+def command(name: str, output_format: str, **given: Any) -> int:  # noqa: ANN401 - options above
+    """Measure dnnrepair itself.
+
+    NAME is diagnose (is it right?) or observe (what does it cost?). Exit code 1 says that a required figure is missed.
+    """
+    from dnnrepair.bench.result import renderers
+
+    result = _measured(name, given)
+    words.write(renderers[output_format](result))
+    return Exit.CLEAN if result.met else Exit.FINDINGS
+
+
+def _measured(name: str, given: dict[str, Any]) -> BenchResult:
+    from dnnrepair.bench.result import BenchOptions
+
+    with working() as progress:
+        run = import_module(f"dnnrepair.bench.{name}").run
+        result: BenchResult = run(BenchOptions(**given, progress=progress))
+    return result

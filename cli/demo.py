@@ -1,0 +1,55 @@
+"""``dnnrepair demo``: a complete tour on embedded data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dnnrepair.cli import words
+from dnnrepair.cli.exits import Exit
+from dnnrepair.cli.options import debug_option, seed_option
+from dnnrepair.cli.output import Output, drawn
+from dnnrepair.cli.progress import working
+
+if TYPE_CHECKING:
+    from dnnrepair.progress import Progress
+    from dnnrepair.report import Report
+
+MODEL = "models:cnn-bn+dead-units+stale-statistics"
+REPORT = Path("dnnrepair-report.html")
+
+
+@click.command("demo", context_settings={"auto_envvar_prefix": "DNNREPAIR"})
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=REPORT,
+    show_default=True,
+    help="The HTML report.",
+)
+@seed_option
+@debug_option
+def command(output: Path, seed: int) -> int:
+    """Diagnose a small faulty network.
+
+    It is trained on embedded digits, and its faults are planted.
+    """
+    ready = Output.ready(output, "html", keep=())
+    words.say(f"training {MODEL} on the embedded digits, then diagnosing it")
+    with working() as progress:
+        progress.stage("training", None)
+        report = _diagnosis(seed, progress)
+    words.write(drawn(report, "text"))
+    code = ready.deliver(report, "never")
+    words.write(f"{output.resolve()}\n")
+    return code if report.interrupted else Exit.CLEAN
+
+
+def _diagnosis(seed: int, progress: Progress) -> Report:
+    from dnnrepair.cli.diagnose import diagnosed
+    from dnnrepair.selection import choose_rules
+    from dnnrepair.subject import Request
+
+    return diagnosed(Request(model=MODEL, seed=seed), choose_rules((), (), {}), progress)

@@ -1,0 +1,20 @@
+"""``dnnrepair schema``: the form of the JSON report."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from dnnrepair.cli import words
+from dnnrepair.cli.options import debug_option
+
+
+@click.command("schema")
+@debug_option
+def command() -> int:
+    """Print the JSON Schema of reports."""
+    from dnnrepair.formats.stored import schema
+
+    words.write(json.dumps(schema(), indent=2) + "\n")
+    return 0
