@@ -1,7 +1,9 @@
 """A report with everything a report can say, and the option that renews the golden files."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite tests/formats/golden")
+    parser.addoption("--update-golden", action="store_true", help="with tests/formats: rewrite them")
 
 
 @pytest.fixture
-def golden(pytestconfig: pytest.Config):
+def golden(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
     """Compare text with a golden file, or renew the file under ``--update-golden``."""
 
     def compare(name: str, text: str) -> None:
@@ -38,8 +40,8 @@ def bell(low: float, high: float, center: float, width: float, zeros: int = 0) -
     return Histogram(low=low, high=high, counts=tuple(counts))
 
 
-def layer(name: str, op: str, shape: tuple[int, ...], parameters: int, **known) -> LayerHealth:
-    return LayerHealth(name=name, op=op, shape=shape, parameters=parameters, **known)
+def layer(name: str, op: str, shape: tuple[int, ...], parameters: int, **known: Any) -> LayerHealth:
+    return LayerHealth(name=name, op=op, shape=shape, parameters=parameters, **known: Any)
 
 
 def layers() -> tuple[LayerHealth, ...]:

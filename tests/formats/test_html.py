@@ -14,10 +14,17 @@ from dnnrepair.formats.words import walk
 from dnnrepair.report import Histogram, LayerHealth, Report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --enable-logging=stderr"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--enable-logging=stderr",
+]
 
 
 class Nesting(HTMLParser):
@@ -29,7 +36,7 @@ class Nesting(HTMLParser):
         super().__init__()
         self.open: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, _: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -136,7 +143,9 @@ def test_layers_with_findings_are_drawn_first() -> None:
         (-1.7e308, 1.7e308, (1,)),
     ],
 )
-def test_a_degenerate_histogram_is_left_out(low: float, high: float, counts: tuple) -> None:
+def test_a_degenerate_histogram_is_left_out(
+    low: float, high: float, counts: tuple[int, ...]
+) -> None:
     found = Histogram(low=low, high=high, counts=counts)
     assert histogram(LayerHealth(name="a", op="b", activations=found)) == ""
 

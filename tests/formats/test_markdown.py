@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 from markdown_it import MarkdownIt
@@ -9,10 +10,10 @@ from dnnrepair.report import Report
 
 
 def parsed(text: str) -> str:
-    return MarkdownIt("commonmark").enable("table").render(text)
+    return str(MarkdownIt("commonmark").enable("table").render(text))
 
 
-def test_the_output_does_not_drift(report: Report, golden) -> None:
+def test_the_output_does_not_drift(report: Report, golden: Callable[[str, str], None]) -> None:
     golden("report.md", render(report, "markdown"))
 
 

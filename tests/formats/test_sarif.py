@@ -123,7 +123,8 @@ SCHEMA = {  # the part of the OASIS schema that we use, its names and constraint
 def run(report: Report, explanations: dict[str, str]) -> dict[str, Any]:
     drawn = json.loads(render(report, "sarif", explanations=explanations))
     jsonschema.validate(drawn, SCHEMA)
-    return drawn["runs"][0]
+    run: dict[str, Any] = drawn["runs"][0]
+    return run
 
 
 def test_results_point_at_their_rules_and_places(report: Report, run: dict[str, Any]) -> None:

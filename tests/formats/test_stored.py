@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import jsonschema
@@ -45,7 +46,7 @@ def test_every_finding_carries_its_fingerprint(report: Report) -> None:
     assert all(finding.fingerprint in text for finding in walk(report.findings))
 
 
-def test_the_output_does_not_drift(report: Report, golden) -> None:
+def test_the_output_does_not_drift(report: Report, golden: Callable[[str, str], None]) -> None:
     golden("report.json", render(report, "json"))
 
 
@@ -58,7 +59,7 @@ def test_the_output_does_not_drift(report: Report, golden) -> None:
         ({"model": {}}, "damaged at 'model"),
     ],
 )
-def test_a_wrong_report_is_refused(report: Report, change: dict, said: str) -> None:
+def test_a_wrong_report_is_refused(report: Report, change: dict[str, object], said: str) -> None:
     stored = json.loads(render(report, "json")) | change
     with pytest.raises(DataError, match=said):
         load(json.dumps(stored))

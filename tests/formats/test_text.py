@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from dnnrepair.formats.words import walk
 from dnnrepair.report import LayerHealth, Report
 
 
-def test_the_output_does_not_drift(report: Report, golden) -> None:
+def test_the_output_does_not_drift(report: Report, golden: Callable[[str, str], None]) -> None:
     golden("report.txt", render(report, "text"))
 
 
