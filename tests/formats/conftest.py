@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="with tests/formats: rewrite them")
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/formats/golden")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def bell(low: float, high: float, center: float, width: float, zeros: int = 0) -
 
 
 def layer(name: str, op: str, shape: tuple[int, ...], parameters: int, **known: Any) -> LayerHealth:
-    return LayerHealth(name=name, op=op, shape=shape, parameters=parameters, **known: Any)
+    return LayerHealth(name=name, op=op, shape=shape, parameters=parameters, **known)
 
 
 def layers() -> tuple[LayerHealth, ...]:
