@@ -10,7 +10,7 @@ import pytest
 from dnnrepair.finding import Finding, Remedy, Severity, Skip
 from dnnrepair.report import Histogram, LayerHealth, ModelCard, Report
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"  # not .md: ruff would format it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ def parsed(text: str) -> str:
 
 
 def test_the_output_does_not_drift(report: Report, golden: Callable[[str, str], None]) -> None:
-    golden("report.md", render(report, "markdown"))
+    golden("markdown.txt", render(report, "markdown"))
 
 
 def test_a_parser_sees_one_row_per_finding(report: Report) -> None:

@@ -13,7 +13,7 @@ from dnnrepair.report import LayerHealth, Report
 
 
 def test_the_output_does_not_drift(report: Report, golden: Callable[[str, str], None]) -> None:
-    golden("report.txt", render(report, "text"))
+    golden("text.txt", render(report, "text"))
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
