@@ -32,10 +32,10 @@ _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @seed_option
 @debug_option
-def command(name: str, output_format: str, **given: Any) -> int:  # noqa: ANN401 - options above
+def command(name: str, output_format: str, **given: Any) -> int:  # noqa: ANN401 - see above
     """Measure dnnrepair itself.
 
-    NAME is diagnose (is it right?) or observe (what does it cost?). Exit code 1 says that a required figure is missed.
+    X
     """
     from dnnrepair.bench.result import renderers
 

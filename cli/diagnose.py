@@ -10,9 +10,10 @@ import click
 
 from dnnrepair.cli.command import RULES, Configured
 from dnnrepair.cli.exits import NEVER
-from dnnrepair.cli.options import debug_option, names, numbers, seed_option, shape
-from dnnrepair.cli.output import FORMATS, Output
+from dnnrepair.cli.options import debug_option, model_options, report_options, seed_option
+from dnnrepair.cli.output import Output
 from dnnrepair.cli.progress import working
+from dnnrepair.cli.values import names
 
 if TYPE_CHECKING:
     from dnnrepair.finding import Rule
@@ -20,82 +21,16 @@ if TYPE_CHECKING:
     from dnnrepair.report import Report
     from dnnrepair.subject import Request
 
-LOSSES = ("cross_entropy", "nll", "bce", "bce_logits", "mse", "l1", "smooth_l1")
-_FILE = click.Path(path_type=Path)
-
 
 @click.command("diagnose", cls=Configured)
 @click.argument("model")
-@click.option("--data", metavar="DATA", help="File, folder of images or package.module:callable.")
-@click.option("--arch", metavar="FACTORY", help="package.module:Factory for a state dict.")
+@model_options
 @click.option(
-    "--task", type=click.Choice(["classify", "regress", "generate"]), help="Default: by the labels."
+    "--select", metavar="RULES", callback=names, multiple=True, help="Codes, families or names."
 )
-@click.option(
-    "--loss",
-    metavar="NAME",
-    type=click.Choice(LOSSES),
-    help=f"That training minimized: {', '.join(LOSSES)}. Default: by guess.",
-)
-@click.option(
-    "--select",
-    metavar="RULES",
-    callback=names,
-    multiple=True,
-    help="Codes, families (ACT) or names.",
-)
-@click.option(
-    "--ignore", metavar="RULES", callback=names, multiple=True, help="Of rules to leave out."
-)
+@click.option("--ignore", metavar="RULES", callback=names, multiple=True, help="Leave out.")
 @click.option("--set", "settings", multiple=True, metavar="CODE.KEY=VALUE", help="Change a limit.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note", NEVER]),
-    default="error",
-    show_default=True,
-    help="Least severity that gives exit code 1.",
-)
-@click.option("--exit-zero", is_flag=True, help="The same as --fail-on never.")
-@click.option(
-    "--baseline",
-    metavar="FILE",
-    type=_FILE,
-    help="Earlier JSON report; only what is new is reported.",
-)
-@click.option("--output-format", type=click.Choice(FORMATS), help="Default: by suffix, or text.")
-@click.option(
-    "--output", metavar="FILE", type=_FILE, help="Write the report to this file. Default: stdout."
-)
-@click.option(
-    "--device",
-    metavar="NAME",
-    default="cpu",
-    show_default=True,
-    help="Where to run: cpu, cuda, cuda:1.",
-)
-@click.option("--batch-size", metavar="N", type=click.IntRange(1), default=128, show_default=True)
-@click.option("--label", metavar="NAME", help="Column or array that holds the labels.")
-@click.option(
-    "--features", metavar="A,B", callback=names, help="Columns or arrays that are the input."
-)
-@click.option("--scale", metavar="A", help="Multiply the input by this, such as 1/255.")
-@click.option(
-    "--mean", metavar="A,B", callback=numbers, help="Subtract from each channel, after scaling."
-)
-@click.option(
-    "--std", metavar="A,B", callback=numbers, help="Divide each channel by, after subtracting."
-)
-@click.option(
-    "--layout", type=click.Choice(["auto", "NCHW", "NHWC"]), default="auto", show_default=True
-)
-@click.option(
-    "--input-shape",
-    metavar="A,B",
-    callback=shape,
-    help="Of one sample, such as 3,32,32, without data.",
-)
-@click.option("--probe", type=click.Choice(["gaussian"]), help="Observe synthetic input.")
-@click.option("--trust-pickle", is_flag=True, help="Unpickle MODEL even if that runs its code.")
+@report_options
 @seed_option
 @debug_option
 @click.pass_context
@@ -160,8 +95,8 @@ def _request(given: dict[str, Any]) -> Request:
         label=given["label"],
         features=given["features"],
         scale=given["scale"],
-        mean=given["mean"] or (),
-        std=given["std"] or (),
+        mean=given["mean"],
+        std=given["std"],
         layout=given["layout"],
     )
     same = ("model", "data", "arch", "task", "loss", "trust_pickle", "input_shape", "probe")

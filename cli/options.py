@@ -1,68 +1,85 @@
-"""Options that several commands share, and the types of their values."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import math
+from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import Choice, IntRange, option
+
+from dnnrepair.cli.exits import NEVER
+from dnnrepair.cli.output import FORMATS
+from dnnrepair.cli.values import names, number, numbers, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Command = Callable[..., Any]
 
-def names(_ctx: click.Context, _option: click.Parameter, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - text, or texts of an option given several times
-    """Return the names in ``a,b``; none without a value."""
-    texts = (value,) if isinstance(value, str) else value or ()
-    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+LOSSES = ("cross_entropy", "nll", "bce", "bce_logits", "mse", "l1", "smooth_l1")
+LARGEST_SEED = 2**63 - 1  # that torch takes
+_FILE = click.Path(path_type=Path)
 
-
-def numbers(
-    ctx: click.Context, option: click.Parameter, value: str | None
-) -> tuple[float, ...] | None:
-    """Return the numbers in ``0.5,1/4``; a number may be a fraction."""
-    if value is None:
-        return None
-    try:
-        return tuple(_number(part) for part in str(value).split(","))
-    except (ValueError, ZeroDivisionError) as error:
-        message = f"{value!r} is not a list of finite numbers such as 0.5,1/4"
-        raise click.BadParameter(message, ctx, option) from error
-
-
-def shape(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """Return the numbers in ``3,32,32`` or ``3x32x32``."""
-    if value is None:
-        return None
-    parts = [part.strip() for part in str(value).replace("x", ",").split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        message = f"{value!r} is not a shape such as 3,32,32"
-        raise click.BadParameter(message, ctx, option)
-    return tuple(map(int, parts))
-
-
-def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command show tracebacks; :func:`dnnrepair.cli.main.run` looks for the flag itself."""
-    return click.option(
-        "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
-    )(command)
-
-
-def seed_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take the seed of whatever is random in it."""
-    return click.option(
-        "--seed",
-        metavar="N",
-        type=click.IntRange(0, 2**63 - 1),
-        default=0,
+debug_option = option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+seed_option = option(
+    "--seed",
+    metavar="N",
+    type=IntRange(0, LARGEST_SEED),
+    default=0,
+    help="Of whatever is random. Default: 0.",
+)
+_MODEL = (
+    option("--arch", metavar="FACTORY", help="package.module:Factory, for a state dict."),
+    option("--task", type=Choice(["classify", "regress", "generate"]), help="Default: by labels."),
+    option(
+        "--loss",
+        metavar="NAME",
+        type=Choice(LOSSES),
+        help=f"That training minimized: {', '.join(LOSSES)}. Default: by output and labels.",
+    ),
+    option("--trust-pickle", is_flag=True, help="Unpickle MODEL even if that runs its code."),
+    option("--device", metavar="NAME", default="cpu", show_default=True, help="Such as cuda:1."),
+    option("--batch-size", metavar="N", type=IntRange(1), default=128, show_default=True),
+)
+_DATA = (
+    option("--data", metavar="DATA", help="A file, a folder or package.module:callable."),
+    option("--label", metavar="NAME", help="Column of a table that holds the labels."),
+    option("--features", metavar="A,B", callback=names, help="Columns that are the input."),
+    option("--scale", metavar="X", callback=number, help="Multiply the input by, such as 1/255."),
+    option("--mean", metavar="X,Y", callback=numbers, help="Then subtract per channel."),
+    option("--std", metavar="X,Y", callback=numbers, help="Then divide by per channel."),
+    option("--layout", type=Choice(["auto", "NCHW", "NHWC"]), default="auto", show_default=True),
+    option("--input-shape", metavar="C,H,W", callback=shape, help="Of one sample, without data."),
+    option("--probe", type=Choice(["gaussian"]), help="Observe synthetic input of that shape."),
+)
+_REPORT = (
+    option(
+        "--fail-on",
+        type=Choice(["error", "warning", "note", NEVER]),
+        default="error",
         show_default=True,
-        help="Of whatever is random; the same seed gives the same report.",
-    )(command)
+        help="Least severity that gives exit code 1.",
+    ),
+    option("--exit-zero", is_flag=True, help="The same as --fail-on never."),
+    option("--baseline", metavar="FILE", type=_FILE, help="JSON report whose findings are known."),
+    option("--output-format", type=Choice(FORMATS), help="Default: by suffix, else text."),
+    option("--output", metavar="FILE", type=_FILE, help="Default: stdout."),
+)
 
 
-def _number(text: str) -> float:
-    over, slash, under = text.partition("/")
-    value = float(over) / float(under) if slash else float(over)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+def model_options(command: Command) -> Command:
+    """Let a command take what is needed to load a network and its data."""
+    return _with((*_DATA, *_MODEL), command)
+
+
+def report_options(command: Command) -> Command:
+    """Let a command take what is needed to judge and to write a report."""
+    return _with(_REPORT, command)
+
+
+def _with(decorators: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+    return reduce(lambda wrapped, add: add(wrapped), reversed(decorators), command)

@@ -1,0 +1,60 @@
+"""From the text of an option to its value."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def names(
+    _ctx: click.Context, _option: click.Parameter, value: str | Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the names in ``a,b``; of all texts where the option was given several times."""
+    texts = (value,) if isinstance(value, str) else value or ()
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
+
+def number(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """Return the number in ``0.5`` or ``1/255``."""
+    if value is None:
+        return None
+    try:
+        return _number(str(value))
+    except (ValueError, ZeroDivisionError) as error:
+        message = f"{value!r} is not a finite number such as 0.5 or 1/255"
+        raise click.BadParameter(message, ctx, option) from error
+
+
+def numbers(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """Return the numbers in ``0.5,1/4``."""
+    if value is None:
+        return ()
+    try:
+        return tuple(_number(part) for part in str(value).split(","))
+    except (ValueError, ZeroDivisionError) as error:
+        message = f"{value!r} is not a list of finite numbers such as 0.5,1/4"
+        raise click.BadParameter(message, ctx, option) from error
+
+
+def shape(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Return the numbers in ``3,32,32`` or ``3x32x32``."""
+    if value is None:
+        return None
+    parts = [part.strip() for part in str(value).replace("x", ",").split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        message = f"{value!r} is not a shape such as 3,32,32"
+        raise click.BadParameter(message, ctx, option)
+    return tuple(map(int, parts))
+
+
+def _number(text: str) -> float:
+    over, slash, under = text.partition("/")
+    value = float(over) / float(under) if slash else float(over)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
