@@ -58,6 +58,7 @@ class NormScale:
     small_variance: float = 1e-3  # only variances below this count as tiny, above 0
     zero_scale: float = 1e-3  # gamma below this is near 0, above 0
     note_zero_share: float = 0.25  # of channels with gamma near 0, in [0, 1]
+    outlier: float = 10.0  # size over the layer's median beyond which a huge factor counts, above 1
     disagreement: float = 10.0  # data over running variance beyond which a tiny one is wrong
 
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
@@ -83,13 +84,17 @@ class NormScale:
             yield self._silent(norm, np.flatnonzero(zero).tolist(), float(zero.mean()))
 
     def _factor(self, norm: BatchNorm, variance: Floats) -> Floats:
-        """Return what each channel is multiplied by; with data, how large it comes out.
+        """Return what each channel is multiplied by; with data, how large it comes out if usual.
 
         Its size is that under its own statistics: the data's may be spoiled by an earlier layer,
         and where only the variance is wrong, ``_tiny`` holds it against the data.
         """
         factor: Floats = np.abs(norm.scale) / np.sqrt(np.maximum(variance, 0) + norm.eps)
-        return factor if norm.data is None else factor * np.sqrt(np.maximum(variance, 0))
+        if norm.data is None:
+            return factor
+        size = factor * np.sqrt(np.maximum(variance, 0))
+        stands_out = (factor > self.max_scale) & (size > self.outlier * np.median(size))
+        return np.where(stands_out, factor, size)
 
     def _tiny(self, norm: BatchNorm, variance: Floats) -> NDArray[np.bool_]:
         median = np.median(variance)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dnnrepair.observation import Observations
     from dnnrepair.sites import Site, Sites
 
+BINARY = 2  # outputs: one direction is then all that the hidden layers need
 REDRAW = Remedy(
     advice="Re-draw the layer's weights, or factor it into a narrower one, and train on."
 )
@@ -47,12 +48,14 @@ class RankCollapse:
     in attention networks check that the residual connections are there.
 
     ## Limits
-    Left out: outputs, gates, layers of at most 4 units, fewer rows than units, and the first
-    convolution, which can only show how alike neighboring pixels are. Units that are always 0 are
-    pruned, not constant.
+    Networks with one or two outputs need a single direction; their rank is not judged. Left out:
+    outputs, gates, layers of at most 4 units, fewer rows than units, and the first convolution,
+    which can only show how alike neighboring pixels are. Units that are always 0 are pruned, not
+    constant.
 
     ## Source
-    Dong, Cordonnier and Loukas 2021, arXiv:2103.03404 (tokens); healthy share at most 0.71.
+    Dong, Cordonnier and Loukas 2021, arXiv:2103.03404 (tokens); Papyan, Han and Donoho 2020,
+    arXiv:2008.08186 (few outputs); healthy share at most 0.71.
     """
 
     code: ClassVar[str]
@@ -74,7 +77,8 @@ class RankCollapse:
             if reason:
                 yield Skip(code=self.code, reason=reason, layer=site.layer)
             elif covariance is not None and moments is not None and site.width >= self.min_width:
-                yield from self._rank(site, covariance)
+                if _answer_width(seen.sites) > BINARY:
+                    yield from self._rank(site, covariance)
                 yield from self._constant(site, moments)
         yield from self._tokens(seen)
 
@@ -151,6 +155,10 @@ class RankCollapse:
             evidence=evidence,
             remedies=remedies,
         )
+
+
+def _answer_width(sites: Sites) -> int:
+    return sites[sites.output].width if sites.output else 0
 
 
 def _correlated_share(covariance: Covariance, varying: int) -> float:
