@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dnnrepair.finding import Severity
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,7 +47,8 @@ def by_cause(findings: Sequence[Finding], seen: Observations) -> tuple[Finding, 
     """Return the root findings, worst first, each with its consequences inside.
 
     A finding follows from another if that one's family comes earlier in ``ORDER``, it is at least
-    as severe, and it lies upstream (or the finding is about gradients or the whole network).
+    as severe and no mere note, and it lies upstream. A finding about gradients or about the whole
+    network follows from a fault anywhere.
     """
     ordered = sorted(findings, key=lambda f: (rank(f.code), f.severity.rank, _place(f, seen)))
     followers: dict[int, list[Finding]] = {}
@@ -62,6 +65,8 @@ def by_cause(findings: Sequence[Finding], seen: Observations) -> tuple[Finding, 
 
 def _explains(root: Finding, finding: Finding, seen: Observations) -> bool:
     if rank(root.code) >= rank(finding.code) or root.severity.rank > finding.severity.rank:
+        return False
+    if root.severity is Severity.NOTE:  # what is harmless alone explains nothing
         return False
     if family(finding.code) == BACKWARD or not root.layer or not finding.layer:
         return True

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FRESH_SHARE = 0.5  # of weight tensors that must look fresh, beside a loss as by chance
 FRESH_SHARE_ALONE = 0.9  # without labels
 CHANCE_LOSS = 0.9  # of ln K: a trained network does better than this
+LUCK = 0.05  # by which random features may beat the most frequent class
 MIN_SIZE = 64  # smaller tensors are compatible with any distribution
 
 
@@ -45,5 +46,6 @@ def _as_by_chance(predictions: Predictions, seen: Observations) -> bool:
     if facts.task is not Task.CLASSIFY:
         return not predictions.r_squared > 0
     classes = max(facts.classes, 2)
-    guess = max(predictions.majority_share, 1 / classes)
-    return predictions.mean_loss > CHANCE_LOSS * math.log(classes) or predictions.accuracy <= guess
+    lucky = max(2 / classes, predictions.majority_share + LUCK)
+    poor = not predictions.mean_loss < CHANCE_LOSS * math.log(classes)
+    return poor and not predictions.accuracy > lucky

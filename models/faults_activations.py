@@ -156,8 +156,9 @@ def _collapsible(reference: Reference) -> tuple[str, ...]:
 @fault(
     "rank-collapse",
     "ACT007",
+    "WGT002",  # the layer's weights are where it lies
     applies=lambda r: bool(_collapsible(r)),
-    may=DAMAGE | {"WGT002", "INI001"},
+    may=DAMAGE | {"INI001"},
 )
 def rank_collapse(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Shrink all directions but one of a layer: 96.7 %, 98.5 % or all variance along one."""

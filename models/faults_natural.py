@@ -57,7 +57,8 @@ def adam_too_fast(reference: Reference, strength: Strength, rng: torch.Generator
 
 @fault(
     "sgd-too-fast",
-    "NUM001",
+    "NUM001",  # where the weights overflow
+    "ACT001",  # where they only throw all units out of reach
     applies=lambda r: is_plain(r) and classifies(r) and r.recipe.activation == "relu",
     natural=True,
     graded=False,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from dnnrepair.evidence.batch_statistics import BatchStatistics
-from dnnrepair.probe import as_rows, probe
+from dnnrepair.probe import probe
+from dnnrepair.probes.moments import moments, per_unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ class BatchStatisticsProbe:
     """Mean and variance per channel of what each batch norm reads, in inference mode."""
 
     yields: ClassVar[type] = BatchStatistics
-    sketch_only: ClassVar[bool] = True
+    sketch_only: ClassVar[bool] = False  # the order of the data is part of what is measured
 
     def watches(self, site: Site, sites: Sites) -> bool:  # noqa: ARG002 - the protocol's
         """Watch batch norms."""
@@ -32,15 +33,12 @@ class BatchStatisticsProbe:
 
 def statistics(values: Tensor) -> BatchStatistics:
     """Return the statistics of one batch ``(samples, channels, *space)``."""
-    rows = as_rows(values, 1).double()  # a large mean would cost float32 its digits
-    mean = rows.mean(0)
-    m2 = (rows - mean).square().sum(0)
-    variance = (m2 / max(len(rows), 1)).cpu().numpy()
+    found = moments(*per_unit(values, 1, None))
     return BatchStatistics(
-        count=len(rows),
-        mean=mean.cpu().numpy(),
-        m2=m2.cpu().numpy(),
+        count=found.count,
+        mean=found.mean,
+        m2=found.m2,
         batches=1,
-        variance_sum=variance,
-        variance_square_sum=variance**2,
+        variance_sum=found.variance,
+        variance_square_sum=found.variance**2,
     )
