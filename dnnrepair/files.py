@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from errno import EACCES, EISDIR
 from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING
@@ -26,22 +27,13 @@ def check_writable(path: Path, *, keep: Iterable[Path] = ()) -> None:
     Raises:
         OutputError: if it cannot, or is.
     """
-    if path.is_dir():
-        message = f"cannot write {path}: it is a folder; name a file in it"
-        raise OutputError(message)
     for source in keep:
         with suppress(OSError):
             if source.resolve() == path.resolve() or source.samefile(path):
                 message = f"will not write {path}: it is an input; name another file"
                 raise OutputError(message)
-    if _is_special(path):
-        return
     try:
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(13, os.strerror(13))
-        handle, name = mkstemp(dir=path.resolve().parent, prefix=".dnnrepair-")
-        os.close(handle)
-        Path(name).unlink()
+        _try(path)
     except OSError as error:
         raise _refused(path, error) from error
 
@@ -59,6 +51,17 @@ def write_whole(path: Path, text: str) -> None:
             _replace(path.resolve(), text)
     except OSError as error:
         raise _refused(path, error) from error
+
+
+def _try(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(EACCES, os.strerror(EACCES))
+    if not _is_special(path):
+        handle, name = mkstemp(dir=path.resolve().parent, prefix=".dnnrepair-")
+        os.close(handle)
+        Path(name).unlink()
 
 
 def _replace(path: Path, text: str) -> None:
