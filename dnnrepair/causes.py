@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
     from dnnrepair.observation import Observations
 
-# From cause to consequence: reference/diagnosis, section 4.0; families of one rank are peers.
+# From cause to consequence (NUM before DAT before INI ... before OUT); those of one line are peers.
+# A code counts before its family.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("NUM",),
     ("MOD",),
@@ -21,7 +22,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("INI", "EMB", "WGT"),
     ("BN", "LN"),
     ("RNN", "ATT", "RES"),
-    ("ACT",),
+    ("ACT001", "ACT002", "ACT003", "ACT004"),  # units out of reach
+    ("ACT", "WGT001"),  # what that does to a layer as a whole
     ("GRD",),
     ("OUT", "GEN"),
 )
@@ -38,9 +40,9 @@ def family(code: str) -> str:
 
 
 def rank(code: str) -> int:
-    """Return the place of a code's family from cause (0) to consequence."""
+    """Return the place of a code from cause (0) to consequence."""
     known = {name: place for place, names in enumerate(ORDER) for name in names}
-    return known.get(family(code), len(ORDER))
+    return known.get(code, known.get(family(code), len(ORDER)))
 
 
 def by_cause(findings: Sequence[Finding], seen: Observations) -> tuple[Finding, ...]:

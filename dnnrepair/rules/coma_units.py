@@ -11,6 +11,7 @@ from dnnrepair.evidence.activity import Activity
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 from dnnrepair.preactivations import feeds_gate, is_gate, is_output, preactivations
+from dnnrepair.snippets import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,6 @@ def _remedies(place: Place, units: list[int]) -> tuple[Remedy, ...]:
     shift = float(f"{np.median(place.moments.mean[units]):.4g}")
     code = (
         f"import torch\n\nbias = model.get_parameter({name!r})\n"
-        f"with torch.no_grad():\n    bias[{units}] -= {shift}"
+        f"with torch.no_grad():\n    bias{index(units)} -= {shift}"
     )
     return (Remedy(advice="Center these units by their bias, then train on.", code=code), advice)

@@ -12,6 +12,7 @@ from dnnrepair.evidence.moments import Moments
 from dnnrepair.evidence.vectors import Vector
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 from dnnrepair.preactivations import preactivations, too_few
+from dnnrepair.snippets import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-FEW = 32  # units whose own shift is spelled out in the remedy
+FEW = 8  # units whose own shift is spelled out in the remedy
 P90 = 1.28  # standard deviations from the mean to the 90th percentile of a Gaussian
 
 
@@ -178,6 +179,7 @@ def _remedies(
 ) -> tuple[Remedy, ...]:
     name, _ = _bias(seen, source, len(dead))
     units = np.flatnonzero(dead).tolist()
+    place = index(units, len(dead))
     found: list[Remedy] = []
     if name and moments is not None:
         shift = moments.mean + P90 * moments.std
@@ -189,7 +191,7 @@ def _remedies(
                 advice="Raise the bias so that each unit fires on about a tenth of the data.",
                 code=f"import torch\n\nbias = model.get_parameter({name!r})\n"
                 "with torch.no_grad():\n"
-                f"    bias[{units}] -= torch.tensor({amounts}).to(bias)",
+                f"    bias{place} -= torch.tensor({amounts}).to(bias)",
             )
         )
     weight = source.tensors.get("weight") if source and len(source.shape) > 1 else None
@@ -199,7 +201,7 @@ def _remedies(
                 advice="Re-draw the incoming weights of the dead units, then train on.",
                 code=f"import torch\n\nweight = model.get_parameter({weight!r})\n"
                 "fresh = torch.nn.init.kaiming_normal_(torch.empty_like(weight))\n"
-                f"with torch.no_grad():\n    weight[{units}] = fresh[{units}]",
+                f"with torch.no_grad():\n    weight{place} = fresh{place}",
             )
         )
     advice = (

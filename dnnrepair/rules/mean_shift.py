@@ -14,6 +14,7 @@ from dnnrepair.observation import Phase
 from dnnrepair.preactivations import feeds_gate, is_gate, is_output, preactivations
 from dnnrepair.rules.coma_units import SLOPED, SOFT
 from dnnrepair.rules.saturation import BOUNDED
+from dnnrepair.snippets import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,6 @@ def _remedies(place: Place, moments: Moments, units: list[int]) -> tuple[Remedy,
     means = [float(f"{value:.4g}") for value in moments.mean[units]]
     code = (
         f"import torch\n\nbias = model.get_parameter({name!r})\nwith torch.no_grad():\n"
-        f"    bias[{units}] -= torch.tensor({means}).to(bias)"
+        f"    bias{index(units, len(moments.mean))} -= torch.tensor({means}).to(bias)"
     )
     return (Remedy(advice="Take the mean out of the bias, then train on.", code=code), normalize)
