@@ -37,14 +37,14 @@ class Covariance:
     def __add__(self, other: Covariance) -> Covariance:
         """Return the variation over both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
         rows = self.rows + other.rows
-        step = other.mean - self.mean
         share = other.rows / rows if rows else 0.0
+        with np.errstate(invalid="ignore"):  # infinities; finite tells
+            step = other.mean - self.mean
+            mean = self.mean + step * share
+            between = np.outer(step, step * (self.rows * share))
+            comoment = self.comoment + other.comoment + between
         return Covariance(
-            rows=rows,
-            width=self.width,
-            units=self.units,
-            mean=self.mean + step * share,
-            comoment=self.comoment + other.comoment + np.outer(step, step) * (self.rows * share),
+            rows=rows, width=self.width, units=self.units, mean=mean, comoment=comoment
         )
 
     @property

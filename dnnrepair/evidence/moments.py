@@ -35,12 +35,15 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         """Return the statistics of both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
         count = self.count + other.count
-        step = other.mean - self.mean
         share = other.count / count if count else 0.0
+        with np.errstate(invalid="ignore"):  # infinities; nonfinite tells
+            step = other.mean - self.mean
+            mean = self.mean + step * share
+            m2 = self.m2 + other.m2 + step**2 * (self.count * share)
         return Moments(
             count=count,
-            mean=self.mean + step * share,
-            m2=self.m2 + other.m2 + step**2 * (self.count * share),
+            mean=mean,
+            m2=m2,
             low=np.minimum(self.low, other.low),
             high=np.maximum(self.high, other.high),
             nonfinite=self.nonfinite + other.nonfinite,
@@ -59,12 +62,14 @@ class Moments:
     @property
     def pooled_mean(self) -> float:
         """Mean over all units."""
-        return float(self.mean.mean())
+        with np.errstate(invalid="ignore"):
+            return float(self.mean.mean())
 
     @property
     def pooled_std(self) -> float:
         """Standard deviation over all units and rows together."""
-        return float(np.sqrt(self.variance.mean() + self.mean.var()))
+        with np.errstate(invalid="ignore"):
+            return float(np.sqrt(self.variance.mean() + self.mean.var()))
 
     @property
     def rms(self) -> float:

@@ -45,15 +45,16 @@ class Matrix:
         bulk = mean_square * (np.sqrt(self.long) + np.sqrt(self.short)) ** 2
         return float(bulk * (1 + 3 * self.short ** (-2 / 3)))
 
-    def power_law(self) -> tuple[float, float]:
+    def power_law(self, fewest: int = 50) -> tuple[float, float]:
         """Return exponent and Kolmogorov-Smirnov distance of the tail of the squares.
 
-        Maximum likelihood with the cut that minimizes the distance (Clauset, Shalizi and Newman
-        2009, eq. 3.1; Martin and Mahoney 2021).
+        The tail holds at least ``fewest`` values; without as many the distance is infinite. Maximum
+        likelihood, with the cut that minimizes the distance (Clauset, Shalizi and Newman 2009,
+        eq. 3.1; Martin and Mahoney 2021).
         """
         ordered = self.squares[self.squares > 0][::-1]
         best = float("nan"), float("inf")
-        for start in range(len(ordered) - 10):
+        for start in range(len(ordered) - fewest + 1):
             tail = ordered[start:]
             logs = np.log(tail / tail[0])
             if not logs.sum() > 0:

@@ -52,7 +52,7 @@ class EmbeddingCollapse:
 
     ## Limits
     Not calibrated on large language models. Position embeddings are left out: they are smooth on
-    purpose. A low participation ratio alone, unused rows and a padding row are notes.
+    purpose. A low participation ratio alone and unused rows are notes; the padding row is left out.
 
     ## Source
     Mu and Viswanath 2018, arXiv:1702.01417; Gao et al. 2019, arXiv:1907.12009.
@@ -117,6 +117,7 @@ class EmbeddingCollapse:
             numbers = float(max(ids.highest, -ids.lowest)), float(rows - 1), "id"
             yield self._finding(place, Severity.ERROR, said, numbers)
         unused = np.flatnonzero(ids.uses == 0)
+        unused = unused[unused != site.setting("padding_idx", -1)]
         if len(unused) and phase is Phase.TRAINED:
             said = f"{len(unused)} of {rows} rows are never used by the data"
             numbers = len(unused) / rows, 0.0, "share"

@@ -32,8 +32,9 @@ class InitialScale:
     ## What it measures
     In a fresh network without normalization and shortcuts, the product over the hidden layers of
     chi = fan_in * Var(W) * E[phi'(z)^2], with the slope measured on the data (or computed for
-    Gaussian pre-activations). In any fresh network, the standard deviation of the pre-activations
-    of each layer, and the ratio of the largest to the smallest.
+    Gaussian pre-activations; that of a sigmoid relative to its largest, 1/4). In any fresh network,
+    the standard deviation of the pre-activations of each layer, and the ratio of the largest to the
+    smallest.
 
     ## Why it matters
     Each layer multiplies the variance of gradients by chi: a product of 1e-4 leaves the first

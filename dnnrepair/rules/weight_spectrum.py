@@ -25,8 +25,8 @@ class WeightSpectrum:
 
     ## What it measures
     The exponent alpha of a power law fitted to the squared singular values by maximum likelihood,
-    for matrices with at least 50 of them where the fit is good (Kolmogorov-Smirnov distance under
-    0.1); and how many lie more than tenfold beyond what random weights of this variance have.
+    where it covers at least 50 of them and fits well (Kolmogorov-Smirnov distance under 0.1); and
+    how many lie more than tenfold beyond what random weights of this variance have.
 
     ## Why it matters
     In large well-trained networks alpha was found between 2 and 6; below has been associated with
@@ -49,7 +49,7 @@ class WeightSpectrum:
     name: ClassVar[str] = "weight-spectrum"
     needs: ClassVar[frozenset[type]] = frozenset({Spectrum})
     wants: ClassVar[frozenset[type]] = frozenset({TensorSummary})
-    min_values: int = 50  # singular values of a matrix
+    min_values: int = 50  # singular values that a fit must cover, at least 2
     max_distance: float = 0.1  # Kolmogorov-Smirnov, in [0, 1]
     min_alpha: float = 2.0  # above 1
     max_alpha: float = 6.0  # above min_alpha
@@ -82,7 +82,7 @@ class WeightSpectrum:
                 f"{int(spikes.sum())} spikes, the largest {ratio:.3g} times beyond random weights"
             )
             yield ratio, self.max_spike, said
-        alpha, distance = matrix.power_law()
+        alpha, distance = matrix.power_law(self.min_values)
         if distance < self.max_distance and not self.min_alpha <= alpha <= self.max_alpha:
             limit = self.min_alpha if alpha < self.min_alpha else self.max_alpha
             yield alpha, limit, f"power-law exponent {alpha:.2f} (distance {distance:.2f})"
