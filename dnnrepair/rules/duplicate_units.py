@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dnnrepair.evidence.covariance import Covariance
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 from dnnrepair.sites import Kind
+from dnnrepair.snippets import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +119,7 @@ def _remedies(site: Site, copies: list[int]) -> tuple[Remedy, ...]:
             advice="Draw the incoming weights of the copies again and train on.",
             code=f"import torch\n\nweight = model.get_parameter({weight!r})\n"
             "fresh = torch.nn.init.kaiming_normal_(torch.empty_like(weight))\n"
-            f"with torch.no_grad():\n    weight[{copies}] = fresh[{copies}]",
+            f"with torch.no_grad():\n    weight{index(copies)} = fresh{index(copies)}",
         ),
         merge,
     )

@@ -13,6 +13,7 @@ from dnnrepair.evidence.token_ids import TokenIds
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 from dnnrepair.observation import Phase, Role
 from dnnrepair.sites import Kind
+from dnnrepair.snippets import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,6 +196,7 @@ def _remedies(place: _Place, kind: str | None, units: tuple[int, ...]) -> tuple[
         advice = "Subtract the mean vector, switch weight decay off for embeddings, and train on."
         return (Remedy(advice=advice, code=f"{head}    weight -= weight.mean(0)"),)
     if kind == _REDRAW:
-        line = f"    weight[{list(units)}] = weight.std() * torch.randn_like(weight[{list(units)}])"
+        rows = f"weight{index(units)}"
+        line = f"    {rows} = weight.std() * torch.randn_like({rows})"
         return (Remedy(advice="Draw the zero rows again and train on.", code=head + line),)
     return ()
