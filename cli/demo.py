@@ -10,14 +10,15 @@ import click
 from dnnrepair.cli import words
 from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.options import debug_option, seed_option
-from dnnrepair.cli.output import Output, drawn
+from dnnrepair.cli.output import drawn
 from dnnrepair.cli.progress import working
+from dnnrepair.files import check_writable, write_whole
 
 if TYPE_CHECKING:
     from dnnrepair.progress import Progress
     from dnnrepair.report import Report
 
-MODEL = "models:cnn-bn+dead-units+stale-statistics"
+MODEL = "models:cnn-bn+dead-units@weak+stale-variance@weak+unused-layer+softmax-twice"
 REPORT = Path("dnnrepair-report.html")
 
 
@@ -36,15 +37,15 @@ def command(output: Path, seed: int) -> int:
 
     It is trained on embedded digits, and its faults are planted.
     """
-    ready = Output.ready(output, "html", keep=())
+    check_writable(output)
     words.say(f"training {MODEL} on the embedded digits, then diagnosing it")
     with working() as progress:
         progress.stage("training", None)
         report = _diagnosis(seed, progress)
+    write_whole(output, drawn(report, "html"))
     words.write(drawn(report, "text"))
-    code = ready.deliver(report, "never")
-    words.write(f"{output.resolve()}\n")
-    return code if report.interrupted else Exit.CLEAN
+    words.write(f"The same with plots and explanations: {output.resolve()}")
+    return Exit.INTERRUPTED if report.interrupted else Exit.CLEAN
 
 
 def _diagnosis(seed: int, progress: Progress) -> Report:
