@@ -32,6 +32,7 @@ _COMA = {"leaky": 0.0, "elu": 0.0, "gelu": -3.0, "silu": -3.0}  # below: in coma
 _BOUNDED = ("tanh", "sigmoid")
 _FLAT_SLOPE = 0.05  # of the steepest
 _FLAT_SHARE = 0.95  # of samples
+_BEYOND = 1.01  # a step past the point where the last unit is just flat
 _MIN_WIDTH = 5  # for a covariance
 
 
@@ -93,7 +94,7 @@ def saturated_units(reference: Reference, strength: Strength, rng: torch.Generat
     """Scale weights and bias of a hidden layer until 37.5 %, 60 % or 90 % of units are flat."""
     name = pick(reference.recipe.hidden[1:], rng)
     share = strength.choose(0.375, 0.6, 0.9)
-    factor = solve(partial(flat_share, reference, name), share, 1.0, 1e4)
+    factor = _BEYOND * solve(partial(flat_share, reference, name), share, 1.0, 1e4)
     layer = affine(reference, name)
     layer.weight.mul_(factor)
     _bias(reference, name).mul_(factor)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dnnrepair.models.building import assemble
-from dnnrepair.models.faults import Strength, classifies, fault, is_plain
+from dnnrepair.models.faults import Strength, classifies, fault
 from dnnrepair.models.measuring import BATCH_NORM, batch_norms
 from dnnrepair.models.mlp import MLP
 from dnnrepair.models.recipe import Recipe, networks, train
@@ -59,7 +59,7 @@ def adam_too_fast(reference: Reference, strength: Strength, rng: torch.Generator
     "sgd-too-fast",
     "NUM001",  # where the weights overflow
     "ACT001",  # where they only throw all units out of reach
-    applies=lambda r: is_plain(r) and classifies(r) and r.recipe.activation == "relu",
+    applies=_has("mlp-leaky", "tabular", "regressor"),
     natural=True,
     graded=False,
 )
@@ -81,7 +81,8 @@ def _noisy(labels: Tensor, rng: torch.Generator) -> Tensor:
 def label_noise(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Train for 150 epochs on labels of which 40 % were drawn anew."""
     del strength, rng
-    return _retrained(reference, replace(reference.recipe, relabel=_noisy, epochs=150))
+    recipe = replace(reference.recipe, relabel=_noisy, epochs=150, learning_rate=1e-2)
+    return _retrained(reference, recipe)
 
 
 def _constant(labels: Tensor, rng: torch.Generator) -> Tensor:

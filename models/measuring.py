@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 _GRADIENT_SAMPLES = 512
-_HALVINGS = 40
+_HALVINGS = 24
 
 
 def affine(reference: Reference, name: str) -> nn.Linear | nn.Conv2d | nn.ConvTranspose2d:

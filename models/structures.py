@@ -1,5 +1,6 @@
 """Layers as a careless author would have written them."""
 
+# ruff: noqa: A002 - the parameter is called as in torch
 from __future__ import annotations
 
 from typing import TypeVar
@@ -25,9 +26,9 @@ class AlwaysDropout(nn.Linear):
 
     share: float
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        return super().forward(F.dropout(x, self.share, training=True))
+        return super().forward(F.dropout(input, self.share, training=True))
 
 
 class Noisy(nn.Linear):
@@ -35,66 +36,66 @@ class Noisy(nn.Linear):
 
     scale: float
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        y = super().forward(x)
+        y = super().forward(input)
         return y + self.scale * torch.randn_like(y)
 
 
 class DetachedLinear(nn.Linear):
     """Cuts the graph before itself."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        return super().forward(x.detach())
+        return super().forward(input.detach())
 
 
 class DetachedConv2d(nn.Conv2d):
     """Cuts the graph before itself."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(N, C', H', W')`` from ``(N, C, H, W)``."""
-        return super().forward(x.detach())
+        return super().forward(input.detach())
 
 
 class SoftmaxHead(nn.Linear):
     """Answers with probabilities, although the loss expects logits."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., classes)`` from ``(..., in)``."""
-        return super().forward(x).softmax(dim=-1)
+        return super().forward(input).softmax(dim=-1)
 
 
 class LogSoftmaxHead(nn.Linear):
     """Answers with log-probabilities, as the negative log-likelihood loss expects."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., classes)`` from ``(..., in)``."""
-        return super().forward(x).log_softmax(dim=-1)
+        return super().forward(input).log_softmax(dim=-1)
 
 
 class SigmoidHead(nn.Linear):
     """Answers with one probability per class, although only one class is right."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., classes)`` from ``(..., in)``."""
-        return super().forward(x).sigmoid()
+        return super().forward(input).sigmoid()
 
 
 class ReluHead(nn.Linear):
     """Cannot answer with a negative number."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        return super().forward(x).relu()
+        return super().forward(input).relu()
 
 
 class TanhHead(nn.Linear):
     """Cannot answer with a number beyond 1."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        return super().forward(x).tanh()
+        return super().forward(input).tanh()
 
 
 class LowRankAdapted(nn.Linear):
@@ -109,9 +110,9 @@ class LowRankAdapted(nn.Linear):
         self.up = nn.Parameter(torch.zeros(self.out_features, rank))
         self.weight.requires_grad = False
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return ``(..., out)`` from ``(..., in)``."""
-        return super().forward(x) + x @ self.down.T @ self.up.T
+        return super().forward(input) + input @ self.down.T @ self.up.T
 
 
 class RandomPool(FractionalPool):
