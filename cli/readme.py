@@ -1,0 +1,56 @@
+"""Keep the README's generated parts true: ``python -m dnnrepair.cli.readme`` rewrites them.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, where NAME is
+``rules`` or ``help`` and a command.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from dnnrepair.cli.main import cli
+from dnnrepair.cli.rules import summary
+from dnnrepair.files import write_whole
+
+WIDTH = 88  # of the help texts
+_PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def updated(text: str) -> str:
+    """Return a README with its generated parts as they should be."""
+    return _PART.sub(lambda part: f"{part[1]}{_generated(part[2])}\n{part[3]}", text)
+
+
+def _generated(name: str) -> str:
+    if name == "rules":
+        return _rule_table()
+    return f"```\n{_help(name.removeprefix('help').strip())}\n```"
+
+
+def _rule_table() -> str:
+    from dnnrepair.finding import rules
+
+    known = [rules[code] for code in rules]
+    rows = [f"| {rule.code} | `{rule.name}` | {summary(rule)} |" for rule in known]
+    return "\n".join(["| code | name | finds |", "|---|---|---|", *rows])
+
+
+def _help(name: str) -> str:
+    parent = click.Context(cli, info_name="dnnrepair", terminal_width=WIDTH)
+    command = cli.get_command(parent, name) if name else cli
+    assert command is not None  # get_command fails by itself  # noqa: S101
+    context = click.Context(
+        command,
+        info_name=name or "dnnrepair",
+        parent=parent if name else None,
+        terminal_width=WIDTH,
+    )
+    return command.get_help(context)
+
+
+if __name__ == "__main__":
+    readme = Path("README.md")
+    write_whole(readme, updated(readme.read_text(encoding="utf-8")))

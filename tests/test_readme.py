@@ -1,0 +1,100 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from dnnrepair import diagnose_module, render_report
+from dnnrepair.cli.readme import updated
+from dnnrepair.config import read_config
+from dnnrepair.finding import Severity, rules
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+
+
+def block(language: str, word: str) -> str:
+    (found,) = [text for text in blocks(language) if word in text]
+    return found
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    assert updated(TEXT) == TEXT, "run python -m dnnrepair.cli.readme"
+
+
+def test_generated_parts_are_there() -> None:
+    assert all(f"| {code} |" in TEXT for code in rules)
+    assert "Usage: dnnrepair diagnose [OPTIONS] MODEL" in TEXT
+
+
+def test_ci_runs_the_test_command_as_it_stands_here() -> None:
+    command = block("sh", "pytest").strip()
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in script if "pytest" in line] == [f"{command} || exit"]
+    for check in ("ruff check", "ruff format --check", "mypy", "pyright"):
+        assert check in script
+        assert f"`{check}`" in TEXT
+
+
+def test_settings_are_those_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(block("toml", "tool.dnnrepair"))
+    config = read_config(tmp_path, ("arch", "data", "ignore", "fail-on"))
+    assert set(tomllib.loads(block("toml", "warn_share"))["tool"]) == {"dnnrepair"}
+    assert config.rules == {"ACT001": {"warn_share": 0.6}}
+    assert set(config.options["ignore"]) <= set(rules)
+
+
+def network() -> tuple[nn.Module, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    hidden = nn.Linear(8, 16)
+    with torch.no_grad():
+        hidden.weight.copy_(torch.randn(16, 8, generator=generator) / 2)
+    return nn.Sequential(hidden, nn.ReLU(), nn.Linear(16, 3)), torch.randn(
+        600, 8, generator=generator
+    )
+
+
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x = network()
+    with torch.no_grad():
+        model.get_submodule("0").get_parameter("bias").fill_(-1000.0)  # every ReLU is dead
+    y = torch.arange(len(x)) % 3
+    scope: dict[str, Any] = {"model": model, "x": x, "y": y}
+    exec(block("python", "render_report(report"), scope)
+    assert "ACT001 0 16 of 16" in capsys.readouterr().out
+    assert scope["html"] == render_report(scope["report"], "html")
+
+
+def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = block("python", '@rule("UNI001")')
+    assert len([line for line in source.splitlines() if line]) <= 40
+    model, x = network()
+    list(rules)  # all others are filed before, and only they stay
+    monkeypatch.setattr(rules, "_entries", dict(rules._entries))
+    example = ModuleType("example")
+    monkeypatch.setitem(sys.modules, "example", example)
+    exec(source, vars(example))
+    assert not diagnose_module(model, x, select=["UNI001"]).findings
+    with torch.no_grad():
+        model.get_submodule("0").get_parameter("weight")[5] *= 1000
+    (finding,) = diagnose_module(model, x, select=["loud-unit"]).findings
+    assert (finding.code, finding.severity, finding.layer) == ("UNI001", Severity.WARNING, "0")
+    assert finding.units == (5,)
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", TEXT))
+def test_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
