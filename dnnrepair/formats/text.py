@@ -11,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from dnnrepair.finding import Severity
 from dnnrepair.formats.tree import grown, rows
 from dnnrepair.formats.words import (
     SYMBOLS,
@@ -141,6 +142,18 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     yield Text()
 
 
+def _notes(notes: list[Finding]) -> Iterator[RenderableType]:
+    """Yield a line per note: what is harmless alone must not bury what is not."""
+    yield Text.assemble(
+        (f"Notes: {len(notes)}, harmless alone", "bold"),
+        (" (details with --output-format html)", "dim"),
+    )
+    for note in notes:
+        line = _mark(note.severity).append(f" {note.code} in {place(note)}: {note.message}")
+        yield _indented(line)
+    yield Text()
+
+
 def _consequence(finding: Finding) -> RenderableType:
     said = f" {finding.code} in {place(finding)}: {finding.message}"
     line = _mark(finding.severity).append(said)
@@ -172,8 +185,12 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield Text()
     if report.layers:
         yield Group(_tree(report), _legend(), Text())
+    notes = [f for f in report.findings if f.severity is Severity.NOTE]
     for finding in report.findings:
-        yield Group(*_finding(finding))
+        if finding.severity is not Severity.NOTE:
+            yield Group(*_finding(finding))
+    if notes:
+        yield Group(*_notes(notes))
     if report.skipped:
         yield Group(*_skipped(report))
     yield Group(*_summary(report))

@@ -69,6 +69,7 @@ class UnusedStatistics:
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
         """Yield a finding per batch norm without statistics of the data."""
         reason = why_not_judged(seen)
+        uncounted: list[BatchNorm] = []
         for norm in batch_norms(seen):
             if reason:
                 yield Skip(code=self.code, reason=reason, layer=norm.layer)
@@ -81,10 +82,13 @@ class UnusedStatistics:
                 )
                 yield self._finding(norm, self._severity(seen), message, (RE_ESTIMATE,))
             elif norm.tracked == 0:
-                message = (
-                    "claims to have seen no batch, but its statistics are not the initial ones"
-                )
-                yield self._finding(norm, Severity.NOTE, message, ())
+                uncounted.append(norm)
+        if uncounted:
+            message = (
+                f"{len(uncounted)} batch norms claim to have seen no batch, "
+                "but their statistics are not the initial ones"
+            )
+            yield self._finding(uncounted[0], Severity.NOTE, message, ())
 
     def _severity(self, seen: Observations) -> Severity:
         gap = seen.whole(ModeGap)
