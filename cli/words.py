@@ -18,7 +18,7 @@ PLAIN_WIDTH = 80  # of text that no terminal asked for
 
 def one_line(text: str) -> str:
     """Return text from anywhere as one line without control characters."""
-    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def say(text: str) -> None:
