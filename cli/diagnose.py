@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnnrepair.cli.command import RULES, Configured
-from dnnrepair.cli.exits import NEVER
+from dnnrepair.cli.exits import NEVER, Exit
 from dnnrepair.cli.options import debug_option, model_options, report_options, seed_option
 from dnnrepair.cli.output import Output
 from dnnrepair.cli.progress import working
@@ -46,7 +47,14 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the o
     with working() as progress:
         progress.stage("loading", None)
         report = diagnosed(_request(given), chosen, progress)
+    if not speaks():
+        return Exit.CLEAN
     return output.deliver(_finished(report, chosen, known), _fail_on(given))
+
+
+def speaks() -> bool:
+    """Tell whether this process reports; of several under ``torchrun`` only the first does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _inputs(given: dict[str, Any]) -> list[Path]:
@@ -77,14 +85,14 @@ def _baseline(path: Path | None) -> Report | None:
 def diagnosed(request: Request, chosen: tuple[Rule, ...], progress: Progress) -> Report:
     """Load a network and its data and diagnose it."""
     from dnnrepair.diagnose import diagnose
-    from dnnrepair.sharding import start_shards
+    from dnnrepair.sharding import sharded
     from dnnrepair.subject import open_subject
 
-    start_shards()
-    subject = open_subject(request)
-    return diagnose(
-        subject, chosen, seed=request.seed, batch_size=request.batch_size, progress=progress
-    )
+    with sharded():
+        subject = open_subject(request)
+        return diagnose(
+            subject, chosen, seed=request.seed, batch_size=request.batch_size, progress=progress
+        )
 
 
 def _request(given: dict[str, Any]) -> Request:

@@ -64,11 +64,11 @@ def working() -> Iterator[Progress]:
         DnnRepairError: if that code exits.
     """
     progress: Progress = Bar() if sys.stderr.isatty() else silent
-    try:
-        with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr):
+        try:
             yield progress
-    except SystemExit as error:
-        message = f"the code of the network or the data ended the program (exit {error.code})"
-        raise DnnRepairError(message) from error
-    finally:
-        progress.finish()
+        except SystemExit as error:
+            message = f"the code of the network or the data ended the program (exit {error.code})"
+            raise DnnRepairError(message) from error
+        finally:
+            progress.finish()  # while stdout is still redirected: the bar restores what it found

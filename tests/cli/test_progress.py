@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +13,19 @@ from dnnrepair.cli import progress
 from dnnrepair.errors import DnnRepairError
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001 - replaces stderr first
-    """Let stderr be a terminal that has waited long enough."""
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
+WATCHED = """
+import sys
+from dnnrepair.cli import progress
+progress.PATIENCE = -1.0
+before = sys.stdout
+with progress.working() as shown:
+    shown.stage("loading", None)
+    shown.stage("observing", 10)
+    shown.advance(10)
+    print("from the user's code")
+assert sys.stdout is before
+print("the report")
+"""
 
 
 def work() -> None:
@@ -26,13 +36,23 @@ def work() -> None:
         print("from the user's code")  # noqa: T201
 
 
-@pytest.mark.usefixtures("terminal")
-def test_a_terminal_sees_the_stages(capsys: pytest.CaptureFixture[str]) -> None:
-    work()
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "observing" in err
-    assert "10/10" in err
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_sees_the_stages_and_stdout_only_the_report() -> None:
+    screen, keyboard = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        stdout=subprocess.PIPE,
+        stderr=keyboard,
+        env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+    )
+    os.close(keyboard)
+    seen = os.read(screen, 1 << 20).decode()
+    os.close(screen)
+    assert done.stdout == b"the report\n"
+    assert "observing" in seen
+    assert "10/10" in seen
+    assert "from the user's code" in seen
 
 
 def test_a_pipe_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,11 +60,11 @@ def test_a_pipe_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "from the user's code\n")
 
 
-@pytest.mark.usefixtures("terminal")
 def test_quick_work_shows_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 1000.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.working() as shown:
         shown.stage("loading", None)
     assert capsys.readouterr() == ("", "")
