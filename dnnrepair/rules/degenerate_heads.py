@@ -40,8 +40,9 @@ class DegenerateHeads:
 
     ## Limits
     Trained networks only: fresh heads are nearly uniform. A note below a quarter of the layer's
-    heads. A head that only attends to the first token is a note (an attention sink). Hand-written
-    attention that folds heads into the batch is judged as one head.
+    heads, not counting those without which the loss changes. A head that only attends to the first
+    token is a note (an attention sink). Hand-written attention that folds heads into the batch is
+    judged as one head.
 
     ## Source
     Michel, Levy and Neubig 2019, arXiv:1905.10650; Xiao et al. 2023, arXiv:2309.17453. Healthy
@@ -84,7 +85,7 @@ class DegenerateHeads:
         if not bad and not sinks:
             return
         count = len(heads.entropy)
-        share = len(bad) / count
+        share = len(set(bad) - self._missed(use)) / count
         words = [f"{_list(found)} {what}" for what, found in faults.items() if found]
         if sinks:
             words.append(f"{_list(sinks)} attends to the first token only")
@@ -109,19 +110,22 @@ class DegenerateHeads:
     def _faults(self, heads: Heads, use: HeadUse | None) -> Mapping[str, list[int]]:
         entropy = heads.mean_entropy
         return {
-            "hardly varies": self._idle(heads, use),
+            "hardly varies": self._idle(heads),
             "is not read by the output projection": self._unwritten(heads, use),
             "attends to one key": np.flatnonzero(entropy < self.min_entropy).tolist(),
             "attends to all keys alike": np.flatnonzero(entropy > self.max_entropy).tolist(),
             "repeats another head": self._copies(heads),
         }
 
-    def _idle(self, heads: Heads, use: HeadUse | None) -> list[int]:
+    def _idle(self, heads: Heads) -> list[int]:
         spread = heads.std
         idle = np.flatnonzero(spread <= self.min_spread * spread.max(initial=0))
-        idle = idle[spread[idle] < max(spread.max(initial=0), 1e-30)]
+        return [int(head) for head in idle if spread[head] < max(spread.max(initial=0), 1e-30)]
+
+    def _missed(self, use: HeadUse | None) -> set[int]:
+        """Return the heads without which the loss is another: weak, but at work."""
         costs = use.ablated if use else {}
-        return [int(h) for h in idle if abs(costs.get(int(h), 0.0)) < self.max_harmless]
+        return {head for head, cost in costs.items() if not abs(cost) < self.max_harmless}
 
     def _unwritten(self, heads: Heads, use: HeadUse | None) -> list[int]:
         if use is None or len(use.written) != len(heads.entropy):

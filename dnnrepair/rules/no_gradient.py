@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dnnrepair.sites import Site
 
 CUTS = frozenset({"detach", "argmax", "argmin", "round", "floor", "ceil", "sign", "trunc"})
+MOST_SHOWN = 8  # names in a sentence of evidence
 _JUDGED = (Role.WEIGHT, Role.RECURRENT, Role.SCALE)  # a bias goes with its weight
 
 
@@ -53,58 +54,87 @@ class NoGradient:
     min_loss: float = 1e-6  # a mean loss below leaves no gradient to speak of, above 0
 
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
-        """Yield one finding per layer whose parameters get no gradient, at its first reason."""
-        said: set[str] = set()
-        for finding in (*_unused(seen, self.code), *self._still(seen)):
-            if isinstance(finding, Skip) or finding.layer not in said:
-                said.add(finding.layer)
-                yield finding
-
-    def _still(self, seen: Observations) -> Iterator[Finding | Skip]:
-        still = {name: found for name, found in seen.of(Gradient).items() if found.vanished}
-        found = seen.whole(Predictions)
-        moved = any(not gradient.vanished for gradient in seen.of(Gradient).values())
-        reached = any(gradient.reached for gradient in seen.of(Gradient).values())
-        if still and not moved and reached and found and found.mean_loss < self.min_loss:
+        """Yield one finding per reason, at the parameter nearest the loss."""
+        still = [name for name, found in seen.of(Gradient).items() if found.vanished]
+        unused = [n for n, i in seen.tensors.items() if i.used is False and i.trainable]
+        groups: dict[_Reason, list[TensorInfo]] = {}
+        for name in unused:
+            if not seen.tensors[name].buffer:
+                groups.setdefault(_UNUSED, []).append(seen.tensors[name])
+        if still and self._is_done(seen):
             yield Skip(code=self.code, reason="the loss is zero, so is its gradient")
-            return
-        for name, gradient in still.items():
-            info = seen.tensors[name]
-            if info.used is False or info.site not in seen.sites:
-                continue
-            if not gradient.reached:
-                yield self._unreached(info, seen)
-            elif info.role in _JUDGED and not gradient.nonfinite:
-                yield self._zero(info, seen)
+            still = []
+        for name in still:
+            reason = _reason(seen.tensors[name], seen)
+            if reason is not None:
+                groups.setdefault(reason, []).append(seen.tensors[name])
+        for reason, infos in groups.items():
+            yield self._finding(reason, infos, seen)
 
-    def _unreached(self, info: TensorInfo, seen: Observations) -> Finding:
-        output = seen.sites.output
-        used = output is not None and (
-            info.site == output or info.site in seen.sites.ancestors(output)
+    def _is_done(self, seen: Observations) -> bool:
+        """Tell whether there is no loss left, and so no gradient anywhere."""
+        found = seen.whole(Predictions)
+        gradients = seen.of(Gradient).values()
+        zero = all(g.vanished for g in gradients) and any(g.reached for g in gradients)
+        return zero and found is not None and found.mean_loss < self.min_loss
+
+    def _finding(self, reason: _Reason, infos: list[TensorInfo], seen: Observations) -> Finding:
+        def place(info: TensorInfo) -> int:
+            return seen.sites.position(info.site) if info.site in seen.sites else -1
+
+        *others, last = sorted(infos, key=place)
+        site = reader(seen, last)
+        shown = ", ".join(repr(info.name) for info in others[:MOST_SHOWN])
+        more = f" and {len(others) - MOST_SHOWN} more" if len(others) > MOST_SHOWN else ""
+        names = [info.name for info in (*others, last)]
+        code = f"for name in {names!r}:\n    model.get_parameter(name).requires_grad_(False)"
+        return Finding(
+            code=self.code,
+            severity=reason.severity,
+            layer=site.layer if site else last.layer,
+            message=f"{last.name!r} {reason.said}",
+            measured=float(len(infos)),
+            limit=0.0,
+            healthy="0",
+            unit="parameters",
+            where=site.where if site else None,
+            site=last.site,
+            evidence=(f"{shown}{more} as well",) if others else (),
+            remedies=(
+                Remedy(
+                    advice="If they are not to be trained, say so; else mend what cuts them off.",
+                    code=code,
+                ),
+            ),
         )
-        if not used:
-            return _finding(
-                self.code, info, seen, Severity.NOTE, "serves another output than the prediction"
-            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    severity: Severity
+    said: str
+
+
+_UNUSED = _Reason(Severity.WARNING, "is held, but never used")
+_ELSEWHERE = _Reason(Severity.NOTE, "serves another output than the prediction")
+
+
+def _reason(info: TensorInfo, seen: Observations) -> _Reason | None:
+    """Return why a parameter has no gradient, None if that is nobody's concern."""
+    if info.used is False or info.site not in seen.sites:
+        return None
+    gradient, output = seen.of(Gradient)[info.name], seen.sites.output
+    if not gradient.reached:
+        if output is None or info.site not in {output, *seen.sites.ancestors(output)}:
+            return _ELSEWHERE
         cut = _cut(info, seen)
         where = f"; {cut.op} at {cut.where or cut.name} cuts the path" if cut else ""
-        return _finding(
-            self.code, info, seen, Severity.ERROR, f"is used, but the loss does not reach it{where}"
-        )
-
-    def _zero(self, info: TensorInfo, seen: Observations) -> Finding:
-        excuse = _excuse(info, seen)
-        severity = Severity.NOTE if excuse else Severity.ERROR
-        why = f": {excuse}" if excuse else ""
-        batches = seen.of(Gradient)[info.name].batches
-        said = f"has a gradient of exactly zero in all {batches} batches{why}"
-        return _finding(self.code, info, seen, severity, said)
-
-
-def _unused(seen: Observations, code: str) -> Iterator[Finding]:
-    for info in seen.tensors.values():
-        if info.used is False and info.trainable and not info.buffer:
-            yield _finding(code, info, seen, Severity.WARNING, "is held, but never used")
+        return _Reason(Severity.ERROR, f"is used, but the loss does not reach it{where}")
+    if info.role not in _JUDGED or gradient.nonfinite:
+        return None
+    said = f"has a gradient of exactly zero in all {gradient.batches} batches"
+    excuse = _excuse(info, seen)
+    return _Reason(Severity.NOTE, f"{said}: {excuse}") if excuse else _Reason(Severity.ERROR, said)
 
 
 def _excuse(info: TensorInfo, seen: Observations) -> str:
@@ -127,26 +157,3 @@ def _cut(info: TensorInfo, seen: Observations) -> Site | None:
         if site.op in CUTS and info.site in {site.name, *seen.sites.ancestors(site.name)}:
             return site
     return None
-
-
-def _finding(
-    code: str, info: TensorInfo, seen: Observations, severity: Severity, said: str
-) -> Finding:
-    site = reader(seen, info)
-    return Finding(
-        code=code,
-        severity=severity,
-        layer=site.layer if site else info.layer,
-        message=f"{info.name!r} {said}",
-        measured=0.0,
-        limit=0.0,
-        healthy="every trainable parameter has a gradient other than zero",
-        where=site.where if site else None,
-        site=info.site,
-        remedies=(
-            Remedy(
-                advice="If it is not to be trained, say so; else remove what cuts it off.",
-                code=f"model.get_parameter({info.name!r}).requires_grad_(False)",
-            ),
-        ),
-    )

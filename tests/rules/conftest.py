@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -136,3 +137,34 @@ def _watch(
 
     with torch.no_grad():
         program.run(batch.inputs, watch=watch)
+
+
+@pytest.fixture(scope="session")
+def judged() -> Callable[..., tuple[list[Finding], list[Skip]]]:
+    """Return ``judged(rule, module, x, y)`` -> findings and skips, by the whole of observation."""
+    return _judged
+
+
+def _judged(
+    rule: Any,
+    module: nn.Module,
+    inputs: Tensor,
+    targets: Tensor | None = None,
+    *,
+    phase: Phase = Phase.TRAINED,
+    task: str | None = None,
+    loss: str | None = None,
+) -> tuple[list[Finding], list[Skip]]:
+    from dnnrepair.observe import observe
+    from dnnrepair.progress import silent
+    from dnnrepair.subject import subject_of
+
+    data = inputs if targets is None else (inputs, targets)
+    subject = subject_of(module.eval(), data, task=task, loss=loss)
+    seen = observe(subject, rule.needs | rule.wants, seed=0, batch_size=128, progress=silent)
+    seen = replace(seen, facts=replace(seen.facts, phase=phase))
+    lacking = rule.needs & set(seen.missing)
+    said = [] if lacking else list(rule.check(seen))
+    skips = [Skip(code=rule.code, reason=seen.missing[kind]) for kind in lacking]
+    skips += [one for one in said if isinstance(one, Skip)]
+    return [one for one in said if isinstance(one, Finding)], skips
