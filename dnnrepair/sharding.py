@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dnnrepair.sketch import Sketch
 
     Evidence = dict[type, dict[str, Any]]
@@ -54,12 +58,18 @@ class Shards:
         return whole, sum(count for _, count, _ in gathered)
 
 
-def start_shards() -> Shards:
+@contextmanager
+def sharded() -> Iterator[Shards]:
     """Join the process group that ``torchrun`` described in the environment, if it did."""
-    import os
-
     from torch import cuda, distributed
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
+    alone = int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized()  # noqa: PLR2004
+    if not alone:
+        if cuda.is_available():
+            cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("nccl" if cuda.is_available() else "gloo")
-    return Shards.current()
+    try:
+        yield Shards.current()
+    finally:
+        if not alone:
+            distributed.destroy_process_group()

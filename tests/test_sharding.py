@@ -31,9 +31,16 @@ def diagnose(world: int, folder: Path) -> Any:
     return json.loads(output.read_text())
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return diagnose(1, tmp_path_factory.mktemp("alone"))
+
+
 @pytest.mark.parametrize("world", [2, 3])
-def test_findings_do_not_depend_on_the_number_of_processes(world: int, tmp_path: Path) -> None:
-    alone, together = diagnose(1, tmp_path), diagnose(world, tmp_path)
+def test_findings_do_not_depend_on_the_number_of_processes(
+    world: int, alone: Any, tmp_path: Path
+) -> None:
+    together = diagnose(world, tmp_path)
     assert together["model"]["samples"] == alone["model"]["samples"]
     assert [f["code"] for f in together["findings"]] == [f["code"] for f in alone["findings"]]
     assert together["checked"] == alone["checked"]
