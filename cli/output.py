@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Output:
 
     def deliver(self, report: Report, fail_on: str) -> Exit:
         """Write the report, say where it is, and return the run's exit code."""
+        if os.environ.get("RANK", "0") != "0":  # torchrun: the first process speaks for all
+            return exit_of(report, fail_on)
         if report.interrupted and self.path is None:
             words.write(drawn(report, self.style))
         path = self.path or (self._partial() if report.interrupted else None)

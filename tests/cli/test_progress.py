@@ -12,7 +12,6 @@ import pytest
 from dnnrepair.cli import progress
 from dnnrepair.errors import DnnRepairError
 
-
 WATCHED = """
 import sys
 from dnnrepair.cli import progress
