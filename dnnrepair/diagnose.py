@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dnnrepair import __version__
 from dnnrepair.causes import by_cause
 from dnnrepair.evidence.gradient import Gradient
@@ -75,7 +77,10 @@ def _check(rule: Rule, seen: Observations) -> Iterator[Finding | Skip]:
     if reasons:
         yield Skip(code=rule.code, reason="; ".join(sorted(reasons)))
         return
-    yield from rule.check(seen)
+    try:
+        yield from rule.check(seen)
+    except np.linalg.LinAlgError as error:
+        yield Skip(code=rule.code, reason=f"the measured numbers are too extreme ({error})")
 
 
 def _unexamined(seen: Observations) -> Iterator[Skip]:

@@ -131,15 +131,14 @@ class Trials:
     def run(self, case: Case) -> Outcome:
         """Return what the diagnosis of one case says."""
         from dnnrepair.diagnose import diagnose
-        from dnnrepair.errors import DnnRepairError
         from dnnrepair.models import build
 
         try:
             reference = build(case.spec, seed=case.seed, cache=self.cache)
             start = perf_counter()
             report = diagnose(self._subject(reference), self.rules, seed=0)
-        except DnnRepairError as error:
-            return Outcome(case=case, error=str(error))
+        except Exception as error:  # noqa: BLE001 - one failure must not lose the others
+            return Outcome(case=case, error=f"{type(error).__name__}: {error}")
         return Outcome(
             case=case,
             roots=tuple((f.code, f.severity) for f in report.findings),
