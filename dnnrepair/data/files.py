@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
@@ -15,40 +18,60 @@ from dnnrepair.data.samples import as_tensor
 from dnnrepair.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
-INPUTS = ("x", "X", "images", "inputs", "data", "features", "input_ids")
+    from dnnrepair.data.samples import DataOptions
+
+INPUTS = ("x", "X", "images", "image", "inputs", "data", "features", "input_ids", "pixel_values")
 TARGETS = ("y", "Y", "labels", "targets", "target", "label")
-_PARTS = ("test", "val", "valid", "train")
+_PARTS = ("test", "val", "valid", "validation", "train")
+_BROKEN = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def read_npz(path: Path, part: str) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Return inputs and labels of an ``.npz``: ``x`` and ``y``, or ``x_test`` for part "test".
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """What a file holds.
+
+    Attributes:
+        inputs: one tensor per input of the network, samples first.
+        targets: labels or values, None if there are none.
+        notes: what was chosen or changed, a sentence each.
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_npz(path: Path, part: str, options: DataOptions) -> Arrays:
+    """Return inputs and labels of an ``.npz``, or the inputs in an ``.npy`` (mapped, not read).
 
     Raises:
         DataError: if it is damaged, holds pickled objects, or the names are missing.
     """
     try:
-        loaded: Any = np.load(path, allow_pickle=False, mmap_mode="r")
+        loaded: Any = np.load(path, allow_pickle=False, mmap_mode="c")
         if isinstance(loaded, np.ndarray):
-            return (as_tensor(loaded),), None
+            return Arrays(inputs=(as_tensor(loaded),))
         with loaded as archive:
-            chosen = choose(tuple(archive.files), part, str(path))
-            arrays = {name: archive[name] for name in chosen if name}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if "allow_pickle" in str(error):
+            chosen = choose(archive.files, part, options, str(path))
+            held = {name: archive[name] for name in chosen.names()}
+    except _BROKEN as error:
+        if any(
+            words in str(error) for words in ("allow_pickle", "Object arrays", "Python objects")
+        ):
             message = f"{path} holds pickled objects, which could run code; save plain arrays"
         else:
-            message = f"{path} cannot be read as NumPy arrays: {error}"
+            message = f"{path} cannot be read as NumPy arrays: {_line(error)}"
         raise DataError(message) from error
-    return _pair(arrays, *chosen)
+    return arrays_of(held, chosen)
 
 
-def read_tensors(path: Path, part: str) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Return inputs and labels of a ``.pt`` or ``.safetensors`` file; no code in it runs.
+def read_tensors(path: Path, part: str, options: DataOptions) -> Arrays:
+    """Return inputs and labels of a ``.pt`` or ``.safetensors`` file, read without unpickling code.
 
     Raises:
         DataError: if it is damaged, would run code, or the names are missing.
@@ -59,46 +82,111 @@ def read_tensors(path: Path, part: str) -> tuple[tuple[Tensor, ...], Tensor | No
         else:
             held = torch.load(path, weights_only=True, map_location="cpu")
     except UnpicklingError as error:
-        message = f"{path} holds objects that could run code; save plain tensors"
+        message = (
+            f"{path} holds more than tensors, which could run code, or is damaged; save tensors"
+        )
         raise DataError(message) from error
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        line = str(error).strip().partition("\n")[0]
-        message = f"{path} cannot be read as tensors: {line}"
+    except (SafetensorError, *_BROKEN) as error:
+        message = f"{path} cannot be read as tensors: {_line(error)}"
         raise DataError(message) from error
     if isinstance(held, torch.Tensor):
-        return (held,), None
-    if isinstance(held, tuple | list) and all(isinstance(v, torch.Tensor) for v in held):
+        return Arrays(inputs=(held,))
+    if isinstance(held, tuple | list) and held and all(isinstance(v, torch.Tensor) for v in held):
         *inputs, targets = held
-        return (tuple(inputs), targets) if inputs else ((targets,), None)
+        return (
+            Arrays(inputs=tuple(inputs), targets=targets) if inputs else Arrays(inputs=(targets,))
+        )
     if not isinstance(held, dict):
         message = f"{path} holds {type(held).__name__}; save a dict with x and y"
         raise DataError(message)
-    return _pair(held, *choose(tuple(map(str, held)), part, str(path)))
+    named = {str(key): value for key, value in held.items() if isinstance(value, torch.Tensor)}
+    return arrays_of(named, choose(named, part, options, str(path)))
 
 
-def choose(names: tuple[str, ...], part: str, where: str) -> tuple[str, str]:
-    """Return the names of inputs and labels ("" if there are none) among those in a file.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which names of a file are inputs and labels.
+
+    Attributes:
+        inputs: names of the inputs, in order.
+        target: name of the labels, "" if there are none.
+        notes: how they were chosen, where that is not plain.
+    """
+
+    inputs: tuple[str, ...]
+    target: str = ""
+    notes: tuple[str, ...] = ()
+
+    def names(self) -> Iterator[str]:
+        """Yield all names."""
+        yield from self.inputs
+        if self.target:
+            yield self.target
+
+
+def choose(names: Collection[str], part: str, options: DataOptions, where: str) -> Choice:
+    """Return the names of inputs and labels among those in a file.
+
+    Args:
+        names: of all arrays.
+        part: "" or what follows the colon, such as "test".
+        options: with the names that the user gave, if any.
+        where: the file, for errors.
 
     Raises:
-        DataError: if no name is that of inputs, or there are several parts and none was chosen.
+        DataError: if a name is missing.
     """
-    suffix = f"_{part}" if part else ""
-    found = next((n + suffix for n in INPUTS if n + suffix in names), None)
-    label = next((n + suffix for n in TARGETS if n + suffix in names), "")
-    if found:
-        return found, label
-    parts = [p for p in _PARTS if any(f"{n}_{p}" in names for n in INPUTS)]
+    for name in (*options.features, *filter(None, [options.label])):
+        if name not in names:
+            raise DataError(_missing(where, name, names))
+    inputs = options.features or _inputs(names, part)
+    target = options.label or next(_spelled(TARGETS, part, names), "")
+    if inputs:
+        note = "" if target else f"no labels found (an array named {', '.join(TARGETS[:3])}, ...)"
+        return Choice(inputs=inputs, target=target, notes=(note,) if note else ())
+    parts = [p for p in _PARTS if _inputs(names, p)]
     if parts and not part:
-        return choose(names, parts[0], where)
-    listed = ", ".join(names[:12]) or "nothing"
-    wanted = f"x{suffix} and y{suffix}"
-    message = (
-        f"{where} holds {listed}, but no {wanted}; rename the arrays or name a part ('file:test')"
+        found = choose(names, parts[0], options, where)
+        note = f"the part {parts[0]!r} was used; there are {', '.join(parts)}"
+        return Choice(inputs=found.inputs, target=found.target, notes=(note, *found.notes))
+    wanted = f"x_{part}" if part else "x"
+    raise DataError(_missing(where, wanted, names))
+
+
+def arrays_of(held: Mapping[str, Any], chosen: Choice) -> Arrays:
+    """Return the chosen arrays as tensors."""
+    return Arrays(
+        inputs=tuple(as_tensor(held[name]) for name in chosen.inputs),
+        targets=as_tensor(held[chosen.target]) if chosen.target else None,
+        notes=chosen.notes,
     )
-    raise DataError(message)
 
 
-def _pair(
-    arrays: Mapping[str, Any], inputs: str, label: str
-) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    return (as_tensor(arrays[inputs]),), as_tensor(arrays[label]) if label else None
+def _inputs(names: Collection[str], part: str) -> tuple[str, ...]:
+    """Return ``("x",)``, or ``("x1", "x2")`` for several inputs."""
+    found = next(_spelled(INPUTS, part, names), None)
+    if found:
+        return (found,)
+    suffix = f"_{part}" if part else ""
+    several = [f"x{place}{suffix}" for place in range(1, len(names) + 1)]
+    return tuple(name for name in several if name in names)
+
+
+def _spelled(known: tuple[str, ...], part: str, names: Collection[str]) -> Iterator[str]:
+    for name in known:
+        spellings = (f"{name}_{part}", f"{part}_{name}") if part else (name,)
+        yield from (spelling for spelling in spellings if spelling in names)
+
+
+def _missing(where: str, wanted: str, names: Collection[str]) -> str:
+    near = get_close_matches(wanted, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(list(names)[:12]) or "nothing"
+    return (
+        f"{where} holds {listed}, but no {wanted!r}; {hint}"
+        "name arrays with --features and --label, or a part as in 'file.npz:test'"
+    )
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

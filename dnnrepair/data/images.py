@@ -19,16 +19,15 @@ _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif",
 
 def class_folders(path: Path) -> tuple[Path, ...]:
     """Return the folders directly below that hold images, by name."""
-    folders = sorted(p for p in path.iterdir() if p.is_dir())
+    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     return tuple(folder for folder in folders if _images(folder))
 
 
 class ImageFolder:
-    """Images ``(channels, height, width)`` in [0, 255] and the number of their folder."""
+    """Images ``(channels, height, width)``, uint8, and the number of their folder."""
 
-    def __init__(self, path: Path) -> None:
-        """List the images of a folder of class folders."""
-        folders = class_folders(path)
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        """List the images of class folders."""
         self.classes = tuple(folder.name for folder in folders)
         self._files = [(file, k) for k, folder in enumerate(folders) for file in _images(folder)]
         self._shape: tuple[int, ...] | None = None
@@ -57,7 +56,9 @@ class ImageFolder:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+    return sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".")
+    )
 
 
 def _decode(file: Path) -> Tensor:
@@ -68,9 +69,11 @@ def _decode(file: Path) -> Tensor:
         raise DataError(message) from error
     try:
         with Image.open(file) as image:
-            grey = image.mode in ("1", "L", "I;16", "I", "F")
-            values = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32)
-    except (OSError, ValueError) as error:
+            if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # more than 8 bits
+                return torch.from_numpy(np.asarray(image).astype(np.float32)[None])
+            gray = image.mode in ("1", "L", "LA")
+            values = np.array(image.convert("L" if gray else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         message = f"{file} cannot be decoded as an image: {error}"
         raise DataError(message) from error
-    return torch.from_numpy(values[None] if grey else values.transpose(2, 0, 1).copy())
+    return torch.from_numpy(values[None] if gray else values.transpose(2, 0, 1).copy())

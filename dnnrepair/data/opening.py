@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from dnnrepair.data.arrays import ArraySamples
-from dnnrepair.data.files import read_npz, read_tensors
+from dnnrepair.data.called import call
+from dnnrepair.data.files import Arrays, arrays_of, choose, read_npz, read_tensors
 from dnnrepair.data.images import ImageFolder, class_folders
+from dnnrepair.data.labels import class_note, plain_labels
 from dnnrepair.data.samples import DataOptions, Samples, samples_of
 from dnnrepair.data.streams import LoaderSamples
 from dnnrepair.data.tables import is_table, read_table
 from dnnrepair.data.transform import transform_for
 from dnnrepair.errors import DataError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
+_NUMPY = (".npz", ".npy")
 _TENSORS = (".pt", ".pth", ".safetensors")
 _FORMS = ".npz, .npy, .pt, .safetensors, .csv, .parquet, a folder of images, or module:callable"
 
@@ -47,16 +44,19 @@ def open_data(spec: str, options: DataOptions | None = None) -> Samples:
         message = f"{spec}: there is no such file; give {_FORMS}"
         raise DataError(message)
     if path.stat().st_size == 0:
-        message = f"{spec} is empty"
+        message = f"{spec} is empty; give {_FORMS}"
         raise DataError(message)
+    return _arrays(_read(path, part, options), spec, options)
+
+
+def _read(path: Path, part: str, options: DataOptions) -> Arrays:
     if is_table(path):
-        inputs, targets = read_table(path, options)
-        return _arrays((inputs,), targets, spec, options)
-    if path.suffix in (".npz", ".npy"):
-        return _arrays(*read_npz(path, part), spec, options)
+        return read_table(path, options)
+    if path.suffix in _NUMPY:
+        return read_npz(path, part, options)
     if path.suffix in _TENSORS:
-        return _arrays(*read_tensors(path, part), spec, options)
-    message = f"{spec}: {path.suffix or 'a file without a suffix'} is not known; give {_FORMS}"
+        return read_tensors(path, part, options)
+    message = f"{path}: {path.suffix or 'a file without a suffix'} is not known; give {_FORMS}"
     raise DataError(message)
 
 
@@ -65,62 +65,46 @@ def _file_and_part(spec: str) -> tuple[Path | None, str]:
     if Path(spec).exists() or ":" not in spec:
         return Path(spec), ""
     before, _, part = spec.rpartition(":")
-    known = Path(before).suffix in (".npz", *_TENSORS)
-    return (Path(before), part) if known else (None, part)
+    file = Path(before)
+    if file.suffix in (*_NUMPY, *_TENSORS):
+        return file, part
+    if file.suffix != ".py" and (file.exists() or "/" in before):
+        message = f"{spec}: only .npz, .pt and .safetensors have parts; give {before}"
+        raise DataError(message)
+    return None, part
 
 
-def _arrays(
-    inputs: tuple[Tensor, ...], targets: Tensor | None, name: str, options: DataOptions
-) -> ArraySamples:
-    if not inputs or len(inputs[0]) == 0:
+def _arrays(held: Arrays, name: str, options: DataOptions) -> ArraySamples:
+    if not held.inputs or held.inputs[0].dim() == 0 or len(held.inputs[0]) == 0:
         message = f"{name} holds no samples"
         raise DataError(message)
-    transform, notes = transform_for(inputs[0][:2], options)
-    return ArraySamples(inputs, targets, name, transform=transform, notes=notes)
+    transform, done = transform_for(held.inputs[0][:2], options)
+    targets, changed = (None, ()) if held.targets is None else plain_labels(held.targets)
+    notes = (*held.notes, *done, *changed)
+    return ArraySamples(held.inputs, targets, name, transform=transform, notes=notes)
 
 
 def _images(path: Path, name: str, options: DataOptions) -> Samples:
-    if not class_folders(path):
-        message = f"{name} is a folder without class folders of images; one folder per class"
+    folders = class_folders(path)
+    if not folders:
+        message = f"{name} is a folder without class folders of images; give one folder per class"
         raise DataError(message)
-    folder = ImageFolder(path)
+    folder = ImageFolder(folders)
     first, _ = folder[0]
-    transform, notes = transform_for(first[None], options)
-    classes = ", ".join(folder.classes[:20])
-    return LoaderSamples(folder, name, transform=transform, notes=(*notes, f"classes: {classes}"))
+    transform, done = transform_for(first[None], replace(options, layout="NCHW"))
+    notes = (*done, class_note(list(folder.classes)))
+    return LoaderSamples(folder, name, transform=transform, notes=notes)
 
 
 def _called(spec: str, options: DataOptions) -> Samples:
-    """Call ``module:callable``; the user named this code, so it may run."""
-    where, _, name = spec.rpartition(":")
-    try:
-        module = _module(where)
-        made = getattr(module, name)
-        data = made() if callable(made) else made
-    except (ImportError, AttributeError, FileNotFoundError) as error:
-        message = f"{spec}: {error}; give a file or package.module:callable"
-        raise DataError(message) from error
-    except Exception as error:
-        message = f"{spec} raised {type(error).__name__}: {error}"
-        raise DataError(message) from error
-    if isinstance(data, dict):
-        data = tuple(data.values())
-    samples = samples_of(data, spec)
+    made = call(spec)
+    if isinstance(made, dict):
+        return _arrays(arrays_of(made, choose(made, "", options, spec)), spec, options)
+    samples = samples_of(made, spec)
     if isinstance(samples, ArraySamples):
-        return _arrays(samples.inputs, samples.targets, spec, options)
-    return samples
-
-
-def _module(where: str) -> Any:  # noqa: ANN401 - any module
-    if where.endswith(".py"):
-        path = Path(where).resolve()
-        found = importlib.util.spec_from_file_location(path.stem, path)
-        if found is None or found.loader is None or not path.exists():
-            message = f"there is no file {where}"
-            raise FileNotFoundError(message)
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        return module
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    return importlib.import_module(where)
+        held = Arrays(inputs=samples.inputs, targets=samples.targets, notes=samples.notes)
+        return _arrays(held, spec, options)
+    if not isinstance(samples, LoaderSamples):
+        return samples
+    transform, done = transform_for(samples.example(2).inputs[0], options)
+    return samples.transformed(transform, done)

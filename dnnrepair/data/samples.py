@@ -23,9 +23,9 @@ class DataOptions:
     """How to read data and what to do to them first.
 
     Attributes:
-        label: column of a table that holds the labels.
-        features: columns of a table that are inputs; all others by default.
-        scale: factor for the inputs, such as 1/255.
+        label: column of a table, or array of a file, that holds the labels.
+        features: columns of a table that are inputs, all others by default; or arrays of a file.
+        scale: factor for the inputs, such as "1/255"; a plain number above 1 divides.
         mean: subtracted per channel after scaling.
         std: divided by per channel after that.
         layout: of images: "auto", "NCHW" or "NHWC".
@@ -33,7 +33,7 @@ class DataOptions:
 
     label: str | None = None
     features: tuple[str, ...] = ()
-    scale: float | None = None
+    scale: float | str | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     layout: str = "auto"
@@ -78,7 +78,8 @@ def samples_of(data: Any, name: str = "data") -> Samples:  # noqa: ANN401 - see 
     """Return anything that holds samples as :class:`Samples`.
 
     Args:
-        data: Samples, a ``Dataset``, a ``DataLoader``, ``(x, y)`` or ``x`` as tensors or arrays.
+        data: Samples, a ``Dataset``, a ``DataLoader``, ``(x, y)`` or ``x`` as tensors or
+            arrays, or an iterable of batches.
         name: under which to show it.
 
     Raises:
@@ -98,7 +99,11 @@ def samples_of(data: Any, name: str = "data") -> Samples:  # noqa: ANN401 - see 
         return ArraySamples((as_tensor(data),), None, name)
     if isinstance(data, tuple | list) and len(data) > 1:
         *inputs, targets = data
+        if len(inputs) == 1 and isinstance(inputs[0], tuple):
+            inputs = list(inputs[0])
         return ArraySamples(tuple(map(as_tensor, inputs)), as_tensor(targets), name)
+    if hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
+        return LoaderSamples(data, name)
     message = f"{name} is {type(data).__name__}; give arrays, a Dataset or a DataLoader"
     raise DataError(message)
 
@@ -111,12 +116,28 @@ def as_tensor(values: Any) -> Tensor:  # noqa: ANN401 - whatever converts
     """
     if isinstance(values, torch.Tensor):
         return values.detach()
-    array = np.asarray(values)
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
+    try:
+        array = np.asanyarray(values)
+    except (ValueError, TypeError) as error:
+        message = f"the data hold {type(values).__name__} of unequal parts; give arrays"
+        raise DataError(message) from error
     if array.dtype.kind not in "biuf" or array.dtype.hasobject:
-        message = f"the data hold {array.dtype} values, not numbers; convert them first"
+        message = f"the data hold {_kind(array)}, not numbers; convert them first"
         raise DataError(message)
     if array.dtype.kind == "u" and array.itemsize > 1:
         array = array.astype(np.int64)
+    if array.dtype == np.longdouble or (array.dtype == np.float64 and not _mapped(array)):
+        array = array.astype(np.float32)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _mapped(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether the numbers lie in a file; such are converted a batch at a time."""
+    return isinstance(array, np.memmap)
+
+
+def _kind(array: np.ndarray[Any, Any]) -> str:
+    names = {"U": "text", "S": "text", "O": "objects", "c": "complex numbers", "M": "dates"}
+    return names.get(array.dtype.kind, f"{array.dtype} values")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dnnrepair.data.files import Arrays
+from dnnrepair.data.labels import numbered
 from dnnrepair.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 
     from dnnrepair.data.samples import DataOptions
 
+_TABLES = (".csv", ".tsv", ".parquet")
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+
 
 def is_table(path: Path) -> bool:
     """Tell whether a file's name is that of a table."""
-    suffixes = [s for s in path.suffixes if s != ".gz"]
-    return bool(suffixes) and suffixes[-1] in (".csv", ".tsv", ".parquet")
+    return _kind(path) in _TABLES
 
 
-def read_table(path: Path, options: DataOptions) -> tuple[Tensor, Tensor | None]:
+def read_table(path: Path, options: DataOptions) -> Arrays:
     """Return features ``(rows, columns)`` and the labels of a table.
 
     Text labels become class numbers in alphabetical order; floating-point labels stay values.
@@ -36,28 +40,36 @@ def read_table(path: Path, options: DataOptions) -> tuple[Tensor, Tensor | None]
     if frame.empty:
         message = f"{path} holds no rows"
         raise DataError(message)
-    for name in (*options.features, *((options.label,) if options.label else ())):
+    for name in (*options.features, *filter(None, [options.label])):
         if name not in frame.columns:
             raise DataError(_no_column(path, name, frame))
     names = options.features or tuple(c for c in frame.columns if c != options.label)
     features = frame[list(names)]
     _check_numeric(path, features)
     inputs = torch.from_numpy(features.to_numpy(dtype="float32", copy=True))
-    return inputs, _labels(path, frame[options.label]) if options.label else None
+    if not options.label:
+        return Arrays(inputs=(inputs,), notes=("no labels: name their column with --label",))
+    targets, notes = _labels(path, frame[options.label])
+    return Arrays(inputs=(inputs,), targets=targets, notes=notes)
+
+
+def _kind(path: Path) -> str:
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
+    return suffixes[-1] if suffixes else ""
 
 
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        if ".parquet" in path.suffixes:
+        if _kind(path) == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, sep="\t" if ".tsv" in path.suffixes else ",")
+        return pd.read_csv(path, sep="\t" if _kind(path) == ".tsv" else ",")
     except ImportError as error:
         message = f"reading {path} needs pyarrow: pip install 'dnnrepair[parquet]'"
         raise DataError(message) from error
     except Exception as error:
-        line = str(error).strip().partition("\n")[0]
+        line = str(error).strip().partition("\n")[0][:200]
         message = f"{path} cannot be read as a table: {line}"
         raise DataError(message) from error
 
@@ -84,13 +96,12 @@ def _check_numeric(path: Path, features: pd.DataFrame) -> None:
         raise DataError(message)
 
 
-def _labels(path: Path, column: pd.Series[float]) -> Tensor:
+def _labels(path: Path, column: pd.Series[float]) -> tuple[Tensor, tuple[str, ...]]:
     if column.isna().any():
         message = f"{path}: {int(column.isna().sum())} labels are missing in {column.name!r}"
         raise DataError(message)
     if column.dtype.kind in "biu":
-        return torch.from_numpy(column.to_numpy(dtype="int64", copy=True))
+        return torch.from_numpy(column.to_numpy(dtype="int64", copy=True)), ()
     if column.dtype.kind == "f":
-        return torch.from_numpy(column.to_numpy(dtype="float32", copy=True))
-    codes = column.astype("category").cat.codes
-    return torch.from_numpy(codes.to_numpy(dtype="int64", copy=True))
+        return torch.from_numpy(column.to_numpy(dtype="float32", copy=True)), ()
+    return numbered([str(value) for value in column])
