@@ -36,6 +36,10 @@ _STAGNANT = "Stagnant weight norms"  # by the learning rate of 0
 _NOT_THE_NETWORK = ("TA000", "TA2", "TA401", "TA402", "TA403")  # hardware, optimizer, own crashes
 
 
+class UnfitError(Exception):
+    """A tool is not made for this case."""
+
+
 class Case:
     """A network with its data and loss; each tool gets a copy of its own."""
 
@@ -51,6 +55,11 @@ class Case:
     def trains(self) -> bool:
         """Whether there is a loss with which a training loop can run."""
         return bool(self.loss) and self.targets is not None
+
+    def require_loss(self) -> None:
+        """Leave this case out for a tool that watches training, if there is no loss."""
+        if not self.trains:
+            raise UnfitError
 
     def module(self, *, training: bool) -> nn.Module:
         """Return a fresh copy of the network."""
@@ -102,8 +111,7 @@ def torchdiag(case: Case) -> Iterator[Alarm]:
 
 def torch_audit(case: Case) -> Iterator[Alarm]:
     """Yield what torch-audit finds in a few steps of training."""
-    if not case.trains:
-        return
+    case.require_loss()
     audit = import_module("torch_audit")
     module = case.module(training=True)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
@@ -121,8 +129,7 @@ def torch_audit(case: Case) -> Iterator[Alarm]:
 
 def torchmortem(case: Case) -> Iterator[Alarm]:
     """Yield what torchmortem finds in two dozen steps of training."""
-    if not case.trains:
-        return
+    case.require_loss()
     module = case.module(training=True)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
     with import_module("torchmortem").Autopsy(module, optimizer=optimizer) as autopsy:
@@ -158,11 +165,13 @@ def installed() -> dict[str, dict[str, str]]:
 
 
 def examine(case: Case, tools: list[str]) -> dict[str, Any]:
-    """Return what each tool said, or why it could not."""
+    """Return what each tool said, or why it could not; nothing of one not made for the case."""
     said: dict[str, Any] = {}
     for name in tools:
         try:
             said[name] = {"alarms": list(TOOLS[name](case))}
+        except UnfitError:
+            continue
         except Exception as error:  # noqa: BLE001 - a peer's crash is a result
             line = str(error).strip().partition("\n")[0]
             said[name] = {"error": f"{type(error).__name__}: {line}"[:200]}
