@@ -90,7 +90,8 @@ def _fused(arguments: Mapping[str, Any], output: Tensor) -> Attended:
     if mask is not None and mask.dtype is not torch.bool:
         mask = mask[:few] if mask.dim() == _FUSED and mask.shape[0] > 1 else mask
         scores = scores + mask
-    weights = torch.softmax(scores.masked_fill(~allowed, float("-inf")), -1).nan_to_num(0)
+    weights = torch.softmax(scores.masked_fill(~allowed, float("-inf")), -1)
+    weights = weights.masked_fill(~allowed.any(-1, keepdim=True), 0)
     return Attended(weights=weights, allowed=allowed.sum(-1), output=output[:few].float())
 
 

@@ -69,7 +69,7 @@ class DegenerateHeads:
             return
         for name, heads in seen.of(Heads).items():
             site = seen.sites[name]
-            if not np.isfinite(heads.products).all():
+            if not (np.isfinite(heads.products).all() and np.isfinite(heads.entropy).all()):
                 reason = "the outputs of its heads are not finite; see NUM001"
                 yield Skip(code=self.code, reason=reason, layer=site.layer)
             elif heads.queries < MIN_QUERIES:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dnnrepair.backward import first_to_last, per_layer, reader, weights
 from dnnrepair.evidence.gradient import Gradient
+from dnnrepair.evidence.predictions import Predictions
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, rule
 
 if TYPE_CHECKING:
@@ -50,13 +52,16 @@ class ExplodingGradient:
     code: ClassVar[str]
     name: ClassVar[str] = "exploding-gradient"
     needs: ClassVar[frozenset[type]] = frozenset({Gradient})
-    wants: ClassVar[frozenset[type]] = frozenset()
+    wants: ClassVar[frozenset[type]] = frozenset({Predictions})
     max_ratio: float = 100.0  # gradient norm / weight norm, above 0
     max_first_to_last: float = 100.0  # above 0
 
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
         """Yield an error about values that are not finite, else a warning about the strongest."""
         broken = [name for name, found in seen.of(Gradient).items() if found.nonfinite]
+        if broken and _is_broken_forward(seen):
+            yield Skip(code=self.code, reason="weights or predictions are not finite; see NUM001")
+            return
         if broken:
             yield self._nonfinite(broken, seen)
             return
@@ -115,3 +120,10 @@ class ExplodingGradient:
                 _CLIP,
             ),
         )
+
+
+def _is_broken_forward(seen: Observations) -> bool:
+    """Tell whether values are not finite before any gradient is taken."""
+    found = seen.whole(Predictions)
+    weights_broken = any(not math.isfinite(g.weight_norm) for g in seen.of(Gradient).values())
+    return weights_broken or (found is not None and found.outputs.nonfinite > 0)

@@ -147,7 +147,7 @@ def _excuse(info: TensorInfo, seen: Observations) -> str:
         other = seen.tensors[name]
         learns = gradient.weight_norm == 0 and not gradient.vanished and other.site in seen.sites
         if learns and info.site in seen.sites.ancestors(other.site):
-            return f"{name!r}, through which it acts, is still zero and about to learn"
+            return "the weight through which it acts is still zero and about to learn"
     return ""
 
 

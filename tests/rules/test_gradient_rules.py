@@ -117,6 +117,18 @@ def test_gradients_that_are_not_finite_are_an_error() -> None:
     assert list(NoGradient().check(seen)) == []
 
 
+def test_a_weight_that_is_not_finite_is_left_to_num001(judged: Any) -> None:
+    model = chain(3, nn.ReLU)
+    with torch.no_grad():
+        model[2].weight[0, 0] = math.nan  # type: ignore[operator]
+    for rule in RULES:
+        found, skips = judged(rule(), model, *data())
+        assert found == []
+        assert all(skip.reason for skip in skips)
+    (skip,) = judged(ExplodingGradient(), model, *data())[1]
+    assert "NUM001" in skip.reason
+
+
 class Cut(nn.Module):
     def __init__(self, how: str) -> None:
         super().__init__()

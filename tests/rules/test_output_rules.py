@@ -284,3 +284,15 @@ def test_tagging_may_look_ahead(judged: Any) -> None:
     tokens = torch.randint(0, 20, (128, 8))
     labels = torch.randint(0, 20, (128, 8))
     assert judged(StochasticInference(), Language(causal=False), tokens, labels) == ([], [])
+
+
+def test_predictions_that_are_not_finite_are_left_to_num001(judged: Any) -> None:
+    model = good()
+    with torch.no_grad():
+        model[0].weight[0, 0] = torch.nan  # type: ignore[operator]
+    for rule in (OutputActivation(), ClassCollapse(), Miscalibration()):
+        found, (skip,) = judged(rule, model, *data())
+        assert found == []
+        assert "not finite" in skip.reason
+    for other in (SoftmaxSaturation(), StochasticInference()):
+        assert judged(other, model, *data())[0] == []

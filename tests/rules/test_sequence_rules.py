@@ -108,6 +108,22 @@ def test_all_heads_sharp_saturate_the_softmax(judged: Any) -> None:
     assert judged(SoftmaxSaturation(), damaged("sharp", 1), *tokens()) == ([], [])
 
 
+def test_values_that_are_not_finite_are_left_to_num001(judged: Any) -> None:
+    model = Attention()
+    with torch.no_grad():
+        model.key.weight[0, 0] = torch.nan
+    for rule in (DegenerateHeads(), SoftmaxSaturation()):
+        found, skips = judged(rule, model, *tokens())
+        assert found == []
+        assert skips
+    reader = Reader(nn.LSTM)
+    with torch.no_grad():
+        reader.cell.weight_hh_l0[50, 0] = torch.nan
+    found, skips = judged(RecurrentScale(), reader, torch.randn(64, 8, 4))
+    assert found == []
+    assert all("NUM001" in skip.reason for skip in skips)
+
+
 class Gated(nn.Module):
     def __init__(self, scale: float) -> None:
         super().__init__()
