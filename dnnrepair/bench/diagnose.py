@@ -1,7 +1,7 @@
 """Recall on planted faults, false alarms on healthy and look-alike networks (reference, 4.7).
 
-Limits were tuned on networks of the *tuning* half; this benchmark judges on the *reporting* half:
-other architectures, trained from other seeds.
+Limits were set on one half of the architectures and seeds 0 to 2; this benchmark judges the other
+half, trained from other seeds.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ if TYPE_CHECKING:
 STRENGTHS = ("weak", "medium", "strong")
 MAX_WARNINGS = 0.02  # share of unharmed networks with a WARNING or worse
 MIN_RECALL = 0.95  # at medium and at strong strength
-TUNING_SEEDS = (0, 1, 2)
 REPORTING_SEEDS = (100, 101, 102)
-QUICK_NETWORKS = ("mlp-relu", "cnn-bn", "lstm")
+QUICK_NETWORKS = ("mlp-leaky", "groupnorm-cnn", "gru")
 
 
-def halves(networks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the architectures for tuning and those for reporting: every other one by name.
-
-    >>> halves(["b", "a", "d", "c"])
-    (('a', 'c'), ('b', 'd'))
-    """
-    ordered = sorted(networks)
-    return tuple(ordered[::2]), tuple(ordered[1::2])
+REPORTING = (  # limits were set without these; no seed from 100 on was looked at
+    "cnn-fmp",
+    "dcgan",
+    "groupnorm-cnn",
+    "gru",
+    "inception-resnet",
+    "layernorm-mlp",
+    "mlp-deep-tanh",
+    "mlp-elu",
+    "mlp-leaky",
+    "mlp-silu",
+    "rnn",
+    "transformer",
+)
 
 
 def run(options: BenchOptions) -> BenchResult:
     """Diagnose the reporting half of the matrix and score the rules."""
-    from dnnrepair.models import names
-
-    networks = QUICK_NETWORKS if options.quick else halves(names())[1]
+    networks = QUICK_NETWORKS if options.quick else REPORTING
     seeds = REPORTING_SEEDS[:1] if options.quick else REPORTING_SEEDS
     outcomes = observe_all(networks, seeds, options)
     return summarize(outcomes, tuple(known_rules))
