@@ -108,7 +108,7 @@ def _scaled(reference: Reference, name: str, deviation: float) -> None:
     _bias(reference, name).mul_(factor)
 
 
-@fault("loud-layer", "ACT005", applies=is_plain)
+@fault("loud-layer", "ACT005", applies=is_plain, may=DAMAGE | {"INI002"})
 def loud_layer(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Scale a layer until its pre-activations have a standard deviation of 150, 500 or 5000."""
     name = pick(reference.recipe.hidden, rng)

@@ -85,7 +85,7 @@ def nan_statistic(reference: Reference, strength: Strength, rng: torch.Generator
     return reference
 
 
-@fault("denormal-weights", "NUM002", applies=always)
+@fault("denormal-weights", "NUM002", applies=always, may=DAMAGE | {"INI001"})
 def denormal_weights(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Shrink the weights of some units until they are denormal."""
     weight = _one_weight(reference, rng)
@@ -93,7 +93,7 @@ def denormal_weights(reference: Reference, strength: Strength, rng: torch.Genera
     return reference
 
 
-@fault("extreme-weight", "NUM002", applies=always)
+@fault("extreme-weight", "NUM002", applies=always, may=DAMAGE | {"WGT002"})
 def extreme_weight(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Make one weight 15,000, 1e5 or 1e6 times the median one."""
     weight = _one_weight(reference, rng)

@@ -97,7 +97,7 @@ def cut_heads(reference: Reference, strength: Strength, rng: torch.Generator) ->
     return reference
 
 
-@fault("twin-heads", "ATT001", applies=_attends, may=_COLLAPSED_AFTER)
+@fault("twin-heads", "ATT001", applies=_attends, may=_COLLAPSED_AFTER | {"WGT002"})
 def twin_heads(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Make two, three or all heads of a layer the same."""
     layer = _attention(reference, pick(_attentions(reference), rng))

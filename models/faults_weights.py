@@ -61,7 +61,7 @@ def _one_target(reference: Reference, rng: torch.Generator) -> Tensor:
     return found[int(torch.randint(len(found), (), generator=rng))]
 
 
-@fault("zero-weights", "INI001", applies=_has_targets)
+@fault("zero-weights", "INI001", applies=_has_targets, may=DAMAGE | {"INI002", "WGT002"})
 def zero_weights(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Scale a layer's weights to std 7e-9, or make one or all layers zero."""
     one = _one_target(reference, rng)
@@ -73,7 +73,7 @@ def zero_weights(reference: Reference, strength: Strength, rng: torch.Generator)
     return reference
 
 
-@fault("constant-weights", "INI001", applies=_has_targets)
+@fault("constant-weights", "INI001", applies=_has_targets, may=DAMAGE | {"INI002", "WGT002"})
 def constant_weights(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Make all weights of one layer, half or all layers the same."""
     found = _targets(reference)
@@ -89,16 +89,23 @@ def equal_rows(reference: Reference, strength: Strength, rng: torch.Generator) -
     layers = hidden_affine(reference)
     share = strength.choose(0.75, 0.9, 1.0) ** 0.5
     if not layers:
-        weight = _targets(reference)[0]
-        blocks = weight.view(-1, weight.shape[1], weight.shape[1])  # one per gate
-        blocks[:, : -int(-share * blocks.shape[1] // 1)] = blocks[:, :1]
-        return reference
+        return _equal_gates(reference, share)
     layer = affine(reference, pick(layers, rng))
     weight = units_first(layer)
     equal = torch.randperm(len(weight), generator=rng)[: -int(-share * len(weight) // 1)]
     weight[equal] = weight[equal[0]].clone()
     if layer.bias is not None:
         layer.bias[equal] = layer.bias[equal[0]].clone()
+    return reference
+
+
+def _equal_gates(reference: Reference, share: float) -> Reference:
+    """Give a share of the units of a recurrent layer the same weights and biases in every gate."""
+    for layer in reference.module.modules():
+        if isinstance(layer, nn.RNNBase):
+            for value in layer.parameters():
+                gates = value.detach().unflatten(0, (-1, layer.hidden_size))
+                gates[:, : -int(-share * layer.hidden_size // 1)] = gates[:, :1].clone()
     return reference
 
 
@@ -131,7 +138,12 @@ def _rescaled(reference: Reference, factor: float) -> Reference:
     return reference
 
 
-@fault("init-small", "INI002", applies=is_plain)
+def _starts_wide(reference: Reference) -> bool:
+    """Leave out sigmoid networks: their gain is below the limit from the start."""
+    return is_plain(reference) and reference.recipe.activation != "sigmoid"
+
+
+@fault("init-small", "INI002", applies=_starts_wide)
 def init_small(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Draw initial weights too small: gain over depth 1.5 times under the limit; x 0.2; x 0.05."""
     del rng
@@ -193,7 +205,7 @@ def he_on_selu(reference: Reference, strength: Strength, rng: torch.Generator) -
     return start
 
 
-@fault("duplicate-units", "WGT001", applies=has_hidden, may=frozenset({"INI001", "WGT002"}))
+@fault("duplicate-units", "WGT001", applies=has_hidden, may=DAMAGE | {"INI001", "WGT002"})
 def duplicate_units(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
     """Make 7.5 %, 15 % or 30 % of a layer's units copies of the ones that vary most."""
     name = pick(hidden_affine(reference), rng)

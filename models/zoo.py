@@ -107,7 +107,8 @@ networks.file(
         data=views.images,
         hidden=("conv1", "conv2", "fc"),
         traits=_IMAGES | _PLAIN,
-        epochs=20,
+        learning_rate=1e-3,
+        epochs=30,
     ),
 )
 networks.file(
@@ -117,7 +118,8 @@ networks.file(
         data=views.images,
         hidden=("conv1", "conv2", "fc"),
         traits=_IMAGES | _PLAIN,
-        epochs=20,
+        learning_rate=1e-3,
+        epochs=30,
     ),
 )
 networks.file(

@@ -326,3 +326,11 @@ def test_a_slow_momentum_leaves_the_first_statistics() -> None:
     after = planted("cnn-bn+frozen-statistics")
     variance = after.module.get_buffer("norm1.running_var")
     assert float((variance - 1).abs().max()) < 0.1
+
+
+@pytest.mark.parametrize("network", ["rnn", "gru", "lstm"])
+def test_recurrent_units_made_equal_stay_equal_over_time(network: str) -> None:
+    after = planted(f"{network}+equal-rows@strong")
+    with torch.no_grad():
+        states = after.module.get_submodule("recurrent")(after.inputs[0][:16])[0]
+    torch.testing.assert_close(states, states[..., :1].expand_as(states))
