@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair.errors import DataError, DnnRepairError
+from dnnrepair.loading.quiet import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +38,11 @@ def call(spec: str) -> Any:  # noqa: ANN401 - whatever the user's code returns
     except DnnRepairError:
         raise
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        message = f"{spec}: {_line(error)}; {_FORM}"
+        message = f"{spec}: {first_line(error)}; {_FORM}"
         raise DataError(message) from error
     except Exception as error:
         hint = _hint(where, name) if isinstance(error, AttributeError) else ""
-        message = f"{spec} raised {type(error).__name__}: {_line(error)}{hint}"
+        message = f"{spec} raised {type(error).__name__}: {first_line(error)}{hint}"
         raise DataError(message) from error
 
 
@@ -81,7 +82,3 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         if entry in sys.path:
             sys.path.remove(entry)
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200]

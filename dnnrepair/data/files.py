@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pickle import UnpicklingError
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dnnrepair.data.samples import as_tensor
-from dnnrepair.errors import DataError
+from dnnrepair.errors import DataError, DnnRepairError
+from dnnrepair.loading.archive import Archive
+from dnnrepair.loading.quiet import first_line, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 INPUTS = ("x", "X", "images", "image", "inputs", "data", "features", "input_ids", "pixel_values")
 TARGETS = ("y", "Y", "labels", "targets", "target", "label")
 _PARTS = ("test", "val", "valid", "validation", "train")
-_BROKEN = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_NPY = b"\x93NUMPY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +53,25 @@ def read_npz(path: Path, part: str, options: DataOptions) -> Arrays:
         DataError: if it is damaged, holds pickled objects, or the names are missing.
     """
     try:
-        loaded: Any = np.load(path, allow_pickle=False, mmap_mode="c")
-        if isinstance(loaded, np.ndarray):
-            return Arrays(inputs=(as_tensor(loaded),))
-        with loaded as archive:
-            chosen = choose(archive.files, part, options, str(path))
-            held = {name: archive[name] for name in chosen.names()}
-    except _BROKEN as error:
+        with quiet(), path.open("rb") as file:
+            if file.read(len(_NPY)) == _NPY:
+                return Arrays(inputs=(as_tensor(np.lib.format.open_memmap(path, "c")),))
+            file.seek(0)
+            with zipfile.ZipFile(file):
+                pass  # NumPy would take anything else for a pickle
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                chosen = choose(archive.files, part, options, str(path))
+                held = {name: archive[name] for name in chosen.names()}
+    except DnnRepairError:
+        raise
+    except Exception as error:
         if any(
             words in str(error) for words in ("allow_pickle", "Object arrays", "Python objects")
         ):
             message = f"{path} holds pickled objects, which could run code; save plain arrays"
         else:
-            message = f"{path} cannot be read as NumPy arrays: {_line(error)}"
+            message = f"{path} cannot be read as NumPy arrays: {first_line(error)}"
         raise DataError(message) from error
     return arrays_of(held, chosen)
 
@@ -76,19 +82,7 @@ def read_tensors(path: Path, part: str, options: DataOptions) -> Arrays:
     Raises:
         DataError: if it is damaged, would run code, or the names are missing.
     """
-    try:
-        if path.suffix == ".safetensors":
-            held: Any = load_file(path)
-        else:
-            held = torch.load(path, weights_only=True, map_location="cpu")
-    except UnpicklingError as error:
-        message = (
-            f"{path} holds more than tensors, which could run code, or is damaged; save tensors"
-        )
-        raise DataError(message) from error
-    except (SafetensorError, *_BROKEN) as error:
-        message = f"{path} cannot be read as tensors: {_line(error)}"
-        raise DataError(message) from error
+    held = _held(path)
     if isinstance(held, torch.Tensor):
         return Arrays(inputs=(held,))
     if isinstance(held, tuple | list) and held and all(isinstance(v, torch.Tensor) for v in held):
@@ -101,6 +95,25 @@ def read_tensors(path: Path, part: str, options: DataOptions) -> Arrays:
         raise DataError(message)
     named = {str(key): value for key, value in held.items() if isinstance(value, torch.Tensor)}
     return arrays_of(named, choose(named, part, options, str(path)))
+
+
+def _held(path: Path) -> Any:  # noqa: ANN401 - whatever torch wrote
+    try:
+        with quiet():
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            if zipfile.is_zipfile(path):
+                with Archive(path) as archive:
+                    archive.verify()  # torch's reader trusts sizes and offsets
+            return torch.load(path, weights_only=True, map_location="cpu")
+    except UnpicklingError as error:
+        message = (
+            f"{path} holds more than tensors, which could run code, or is damaged; save tensors"
+        )
+        raise DataError(message) from error
+    except Exception as error:
+        message = f"{path} cannot be read as tensors: {first_line(error)}"
+        raise DataError(message) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +199,3 @@ def _missing(where: str, wanted: str, names: Collection[str]) -> str:
         f"{where} holds {listed}, but no {wanted!r}; {hint}"
         "name arrays with --features and --label, or a part as in 'file.npz:test'"
     )
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

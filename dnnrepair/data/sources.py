@@ -134,4 +134,7 @@ def _guarded(data: Iterable[Any], seeds: Iterable[int] | None = None) -> Iterato
                 item = next(items)
             except StopIteration:
                 return
+            except Exception:
+                getattr(items, "_shutdown_workers", list)()  # or they are waited for, 5 s each
+                raise
         yield item

@@ -10,6 +10,7 @@ import torch
 from dnnrepair.data.files import Arrays
 from dnnrepair.data.labels import numbered
 from dnnrepair.errors import DataError
+from dnnrepair.loading.quiet import first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +70,7 @@ def _read(path: Path) -> pd.DataFrame:
         message = f"reading {path} needs pyarrow: pip install 'dnnrepair[parquet]'"
         raise DataError(message) from error
     except Exception as error:
-        line = str(error).strip().partition("\n")[0][:200]
-        message = f"{path} cannot be read as a table: {line}"
+        message = f"{path} cannot be read as a table: {first_line(error)}"
         raise DataError(message) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def test_shards_hold_every_sample_once_with_the_same_boundaries_at_any_world_siz
 ) -> None:
     samples = counted(count)
     alone = [b.inputs[0][:, 0].tolist() for b in samples.batches(size)]
-    assert sum(alone, []) == list(range(count))
+    assert list(chain(*alone)) == list(range(count))
     shards = [list(samples.batches(size, rank=r, world=world)) for r in range(world)]
     merged = sorted((b for shard in shards for b in shard), key=lambda b: b.start)
     assert [b.inputs[0][:, 0].tolist() for b in merged] == alone
@@ -91,7 +93,7 @@ def test_a_split_is_disjoint_exhaustive_stratified_and_repeatable(
         return
     parts = split(samples, shares, seed)
     places = [part.inputs[0].tolist() for part in parts]
-    assert sorted(sum(places, [])) == list(range(count))
+    assert sorted(chain(*places)) == list(range(count))
     assert [len(p) for p in places] == sizes.tolist()
     for part, share in zip(parts, np.array(shares) / sum(shares), strict=True):
         assert part.targets is not None
@@ -107,7 +109,7 @@ def test_stratification_keeps_a_rare_class_in_both_halves() -> None:
     samples = ArraySamples((torch.arange(100),), labels, "x")
     for seed in range(20):
         halves = split(samples, (0.5, 0.5), seed)
-        assert all(2 == int((h.targets == 1).sum()) for h in halves if h.targets is not None)
+        assert all(int((h.targets == 1).sum()) == 2 for h in halves if h.targets is not None)
 
 
 def test_split_differs_between_seeds() -> None:
