@@ -151,7 +151,9 @@ def choose(names: Collection[str], part: str, options: DataOptions, where: str) 
     """
     for name in (*options.features, *filter(None, [options.label])):
         if name not in names:
-            raise DataError(_missing(where, name, names))
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise DataError(_missing(where, name, names, hint))
     inputs = options.features or _inputs(names, part)
     target = options.label or next(_spelled(TARGETS, part, names), "")
     if inputs:
@@ -191,9 +193,7 @@ def _spelled(known: tuple[str, ...], part: str, names: Collection[str]) -> Itera
         yield from (spelling for spelling in spellings if spelling in names)
 
 
-def _missing(where: str, wanted: str, names: Collection[str]) -> str:
-    near = get_close_matches(wanted, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+def _missing(where: str, wanted: str, names: Collection[str], hint: str = "") -> str:
     listed = ", ".join(list(names)[:12]) or "nothing"
     return (
         f"{where} holds {listed}, but no {wanted!r}; {hint}"

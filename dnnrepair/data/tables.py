@@ -85,7 +85,7 @@ def _check_numeric(path: Path, features: pd.DataFrame) -> None:
     text = [str(c) for c in features.columns if features[c].dtype.kind not in "biuf"]
     if text:
         message = (
-            f"{path}: the columns {', '.join(text[:6])} are not numeric; encode them as for "
+            f"{path}: columns that are not numeric: {', '.join(text[:6])}; encode them as for "
             "training, or choose columns with --features (and the labels with --label)"
         )
         raise DataError(message)

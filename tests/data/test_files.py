@@ -301,7 +301,7 @@ def test_names_that_are_not_there_get_a_hint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "what"),
     [
-        ({}, DataOptions(label="y"), "columns name are not numeric"),
+        ({}, DataOptions(label="y"), "not numeric: name; encode"),
         ({}, DataOptions(label="yy"), "no column 'yy'; did you mean 'y'"),
         ({}, DataOptions(features=("q",)), "no column 'q'; it has a, b"),
         ({"a": [1.0] * 4 + [None] * 3}, DataOptions(features=("a", "b")), "'a' has 3 missing"),
