@@ -70,7 +70,9 @@ def _explains(root: Finding, finding: Finding, seen: Observations) -> bool:
         return False
     if root.severity is Severity.NOTE:  # what is harmless alone explains nothing
         return False
-    if family(finding.code) == BACKWARD or not root.layer or not finding.layer:
+    if family(finding.code) == BACKWARD:
+        return bool(finding.site)  # what is never run has no gradient for reasons of its own
+    if not root.layer or not finding.layer:
         return True
     return _place(root, seen) <= _place(finding, seen)
 

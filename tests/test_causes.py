@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dnnrepair.causes import by_cause
 from dnnrepair.finding import Finding, Severity
 from dnnrepair.observation import Observations
@@ -34,10 +36,18 @@ def test_a_downstream_symptom_hangs_under_its_cause() -> None:
 def test_a_symptom_upstream_stands_alone_but_gradients_flow_back() -> None:
     bn = finding("BN002", "second", Severity.ERROR)
     dead = finding("ACT001", "first", Severity.WARNING)
-    vanishing = finding("GRD001", "first", Severity.WARNING)
+    vanishing = replace(finding("GRD001", "first", Severity.WARNING), site="c1")
     roots = by_cause([dead, vanishing, bn], SEEN)
     assert [f.code for f in roots] == ["BN002", "ACT001"]
     assert [f.code for f in roots[0].consequences] == ["GRD001"]
+
+
+def test_a_layer_that_never_runs_is_nobodys_consequence() -> None:
+    softmax = finding("OUT001", "second", Severity.ERROR)
+    bn = finding("BN002", "second", Severity.ERROR)
+    unused = finding("GRD004", "forgotten", Severity.WARNING)
+    codes = [f.code for f in by_cause([softmax, unused, bn], SEEN)]
+    assert "GRD004" in codes
 
 
 def test_an_error_is_never_hidden_under_a_warning() -> None:
