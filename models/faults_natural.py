@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.models.reference import Reference
 
-_WRONG = 0.4  # share of labels drawn anew
+_WRONG = 0.6  # share of labels drawn anew
 _ANSWER = 3
 _DEEP = 10  # layers
 _MOMENTUM = 1e-4
@@ -79,7 +79,7 @@ def _noisy(labels: Tensor, rng: torch.Generator) -> Tensor:
     "label-noise", "OUT003", applies=_has("mlp-relu", "mlp-gelu", "cnn"), natural=True, graded=False
 )
 def label_noise(reference: Reference, strength: Strength, rng: torch.Generator) -> Reference:
-    """Train for 150 epochs on labels of which 40 % were drawn anew."""
+    """Train for 150 epochs on labels of which 60 % were drawn anew."""
     del strength, rng
     recipe = replace(reference.recipe, relabel=_noisy, epochs=150, learning_rate=1e-2)
     return _retrained(reference, recipe)
