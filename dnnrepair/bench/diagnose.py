@@ -6,6 +6,7 @@ half, trained from other seeds.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dnnrepair.bench.cases import FAULT, HEALTHY, LOOKALIKE, run_cases
@@ -49,7 +50,13 @@ def run(options: BenchOptions) -> BenchResult:
     networks = QUICK_NETWORKS if options.quick else REPORTING
     seeds = REPORTING_SEEDS[:1] if options.quick else REPORTING_SEEDS
     outcomes = observe_all(networks, seeds, options)
-    return summarize(outcomes, tuple(known_rules))
+    result = summarize(outcomes, tuple(known_rules))
+    if not options.peers:
+        return result
+    from dnnrepair.bench.peers import compare
+
+    table = compare(options, networks, seeds[:1], outcomes)  # one seed: a tool takes seconds a case
+    return replace(result, tables=(*result.tables, table))
 
 
 def observe_all(
