@@ -39,16 +39,13 @@ def _rule_table() -> str:
 
 
 def _help(name: str) -> str:
-    parent = click.Context(cli, info_name="dnnrepair", terminal_width=WIDTH)
-    command = cli.get_command(parent, name) if name else cli
+    shown = {"terminal_width": WIDTH, **cli.context_settings}
+    parent = click.Context(cli, info_name="dnnrepair", **shown)
+    if not name:
+        return cli.get_help(parent)
+    command = cli.get_command(parent, name)
     assert command is not None  # get_command fails by itself  # noqa: S101
-    context = click.Context(
-        command,
-        info_name=name or "dnnrepair",
-        parent=parent if name else None,
-        terminal_width=WIDTH,
-    )
-    return command.get_help(context)
+    return command.get_help(click.Context(command, info_name=name, parent=parent, **shown))
 
 
 if __name__ == "__main__":
