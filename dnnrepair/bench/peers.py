@@ -10,14 +10,16 @@ and are run by ``dnnrepair bench diagnose --peers --peers-python peers/bin/pytho
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dnnrepair import __version__
 from dnnrepair.bench.cases import FAULT, HEALTHY, LOOKALIKE, cases_of
 from dnnrepair.bench.peer_process import PeerProcess
 from dnnrepair.bench.peer_rules import COVERED, is_alarm
 from dnnrepair.bench.result import BenchOptions, Table
 from dnnrepair.errors import SettingError
+from dnnrepair.finding import Severity
 from dnnrepair.progress import Progress, silent
 from dnnrepair.rate import Rate
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from dnnrepair.bench.cases import Outcome
 
 _SENT = ("module", "inputs", "targets", "loss")
 _HOW = (
@@ -150,8 +154,19 @@ def peer_cases(
                 )
 
 
-def compare(options: BenchOptions, networks: Sequence[str], seeds: Sequence[int]) -> Table:
+def compare(
+    options: BenchOptions,
+    networks: Sequence[str],
+    seeds: Sequence[int],
+    ours: Sequence[Outcome] = (),
+) -> Table:
     """Return the table for the planted-fault matrix at full strength.
+
+    Args:
+        options: with the tools' interpreter.
+        networks: by name.
+        seeds: of training and planting.
+        ours: what our own diagnosis said; of these, the same cases make the first row.
 
     Raises:
         SettingError: if the tools' interpreter is not given or cannot be used.
@@ -160,7 +175,35 @@ def compare(options: BenchOptions, networks: Sequence[str], seeds: Sequence[int]
         raise SettingError(_HOW)
     cases = peer_cases(networks, seeds, cache=options.cache, strengths=("strong",))
     options.progress.stage("running other tools", None)
-    return run_peers(cases, options.peers_python, options.progress).table()
+    found = run_peers(cases, options.peers_python, options.progress).table()
+    same = [
+        outcome
+        for outcome in ours
+        if outcome.case.network in networks
+        and outcome.case.seed in seeds
+        and outcome.case.strength in ("", "strong")
+    ]
+    return replace(found, rows=(our_row(same), *found.rows)) if same else found
+
+
+def our_row(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return what our own diagnosis said, counted in the same way: from a warning upwards."""
+
+    def said(outcome: Outcome) -> set[str]:
+        every = (*outcome.roots, *outcome.consequences)
+        return {code for code, severity in every if severity.rank <= Severity.WARNING.rank}
+
+    by_kind = {
+        kind: [said(o) for o in outcomes if o.case.kind == kind]
+        for kind in (FAULT, HEALTHY, LOOKALIKE)
+    }
+    own = [bool(said(o) & o.case.codes) for o in outcomes if o.case.kind == FAULT]
+    rates = (
+        Rate(sum(own), len(own)),
+        *(Rate(sum(map(bool, by_kind[kind])), len(by_kind[kind])) for kind in by_kind),
+        Rate(sum(bool(o.error) for o in outcomes), len(outcomes)),
+    )
+    return ("dnnrepair", __version__, *map(str, rates))
 
 
 def run_peers(cases: Iterable[PeerCase], python: Path, progress: Progress = silent) -> PeerTable:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from dnnrepair.bench.cases import FAULT, HEALTHY, LOOKALIKE
+from dnnrepair.bench.cases import FAULT, HEALTHY, LOOKALIKE, Case, Outcome
 from dnnrepair.bench.peer_rules import COVERED
-from dnnrepair.bench.peers import PeerCase, PeerOutcome, PeerTable, compare, run_peers
+from dnnrepair.bench.peers import PeerCase, PeerOutcome, PeerTable, compare, our_row, run_peers
 from dnnrepair.bench.result import BenchOptions
 from dnnrepair.errors import SettingError
-from dnnrepair.finding import rules
+from dnnrepair.finding import Severity, rules
 
 # calls a unit dead if its bias is below -1, dies on a bias of 7, fails on a bias of 9
 FAKE = """
@@ -84,10 +84,15 @@ def test_alarms_failures_and_missing_tools_are_told_apart() -> None:
 
 
 def test_a_fault_the_tool_has_no_rule_for_is_not_held_against_it() -> None:
-    common = {"tool": "torchdiag", "kind": FAULT}
-    outcomes = (
-        PeerOutcome(**common, case="a", codes=frozenset({"BN001"}), rules=frozenset({"x"})),
-        PeerOutcome(**common, case="b", codes=frozenset({"GRD001"}), rules=frozenset({"x"})),
+    outcomes = tuple(
+        PeerOutcome(
+            tool="torchdiag",
+            kind=FAULT,
+            case=code,
+            codes=frozenset({code}),
+            rules=frozenset({"another rule"}),
+        )
+        for code in ("BN001", "GRD001")
     )
     recall, alarms, *_ = PeerTable(versions={}, missing={}, outcomes=outcomes).rates("torchdiag")
     assert (recall.hits, recall.tries) == (0, 1)
@@ -115,3 +120,27 @@ def test_an_interpreter_without_torch_is_named(tmp_path: Path) -> None:
 def test_without_an_interpreter_the_comparison_says_what_to_give() -> None:
     with pytest.raises(SettingError, match="--peers-python"):
         compare(BenchOptions(peers=True), ("mlp-relu",), (0,))
+
+
+def test_our_own_row_counts_from_a_warning_upwards() -> None:
+    def outcome(kind: str, severity: Severity, codes: str = "") -> Outcome:
+        held = Case(
+            network="cnn",
+            seed=0,
+            change="",
+            spec="cnn",
+            kind=kind,
+            codes=frozenset(codes.split()),
+        )
+        return Outcome(case=held, roots=(("ACT001", severity),))
+
+    row = our_row(
+        [
+            outcome(FAULT, Severity.WARNING, "ACT001"),
+            outcome(FAULT, Severity.NOTE, "ACT001"),
+            outcome(FAULT, Severity.ERROR, "BN001"),
+            outcome(HEALTHY, Severity.NOTE),
+            outcome(LOOKALIKE, Severity.WARNING),
+        ]
+    )
+    assert [cell.partition(" ")[0] for cell in row[2:]] == ["1/3", "2/3", "0/1", "1/1", "0/5"]
