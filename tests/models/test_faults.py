@@ -279,7 +279,7 @@ def test_the_gain_over_depth_is_as_small_as_promised() -> None:
     gain = 1.0
     for name in after.recipe.hidden:
         on = (put_out(after, name) > 0).float().mean()
-        weight = after.module.get_parameter(f"{name}.weight")
+        weight = after.module.get_parameter(f"{name}.weight").detach()
         gain *= float(weight.shape[1] * weight.var() * on)
     assert gain == pytest.approx(1e-4 / 1.5, rel=0.05)
     assert not after.trained
