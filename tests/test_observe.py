@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dnnrepair.data import ArraySamples
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dnnrepair.api import diagnose_module
+from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.observe import observe
