@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from dnnrepair.observation import Observations
 
 FRESH_SHARE = 0.5  # of weight tensors that must look fresh, beside a loss as by chance
-FRESH_SHARE_ALONE = 0.9  # without labels
+FRESH_SHARE_ALONE = 0.9  # without labels, or with a loss far beyond chance
 CHANCE_LOSS = 0.9  # of ln K: a trained network does better than this
+WILD_LOSS = 1.5  # of ln K: beyond this a fault of a trained network is as likely
 LUCK = 0.05  # by which random features may beat the most frequent class
 MIN_SIZE = 64  # smaller tensors are compatible with any distribution
 
@@ -27,7 +28,9 @@ def phase_of(seen: Observations) -> Phase:
         return Phase.INIT if share >= FRESH_SHARE_ALONE else Phase.TRAINED
     if not _as_by_chance(predictions, seen):
         return Phase.TRAINED
-    return Phase.INIT if share >= FRESH_SHARE else Phase.TRAINED
+    wild = predictions.mean_loss > WILD_LOSS * math.log(max(seen.facts.classes, 2))
+    wanted = FRESH_SHARE_ALONE if wild else FRESH_SHARE
+    return Phase.INIT if share >= wanted else Phase.TRAINED
 
 
 def _fresh_share(seen: Observations) -> float:

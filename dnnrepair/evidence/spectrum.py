@@ -37,13 +37,21 @@ class Matrix:
 
     @property
     def edge(self) -> float:
-        """Largest squared singular value that random weights of this variance have.
+        """Largest squared singular value that random weights of the bulk's variance have.
 
-        Marchenko and Pastur 1967, with three widths of the Tracy-Widom fluctuation.
+        Marchenko and Pastur 1967, with three widths of the Tracy-Widom fluctuation. What lies
+        beyond the edge is left out of the variance, up to a fifth of the values, until nothing more
+        lies there.
         """
-        mean_square = self.squares.sum() / (self.long * self.short)
-        bulk = mean_square * (np.sqrt(self.long) + np.sqrt(self.short)) ** 2
-        return float(bulk * (1 + 3 * self.short ** (-2 / 3)))
+        width = (np.sqrt(self.long) + np.sqrt(self.short)) ** 2 * (1 + 3 * self.short ** (-2 / 3))
+        beyond = 0
+        while True:
+            kept = self.squares[beyond:]
+            edge = float(kept.sum() / (self.long * max(self.short - beyond, 1)) * width)
+            more = int((self.squares > edge).sum())
+            if more <= beyond or more > self.short // 5:
+                return edge
+            beyond = more
 
     def power_law(self, fewest: int = 50) -> tuple[float, float]:
         """Return exponent and Kolmogorov-Smirnov distance of the tail of the squares.

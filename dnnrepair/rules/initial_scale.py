@@ -122,7 +122,9 @@ class InitialScale:
         worst = (min if small else max)(chain, key=lambda factor: factor.chi)
         limit = self.min_product if small else self.max_product
         verb = "fade" if small else "grow"
-        said = f"over {len(chain)} layer(s) gradients {verb} in variance by a factor of {product:.3g}"
+        said = (
+            f"over {len(chain)} layer(s) gradients {verb} in variance by a factor of {product:.3g}"
+        )
         yield worst.site, product, limit, said
 
     def _spread(

@@ -57,8 +57,10 @@ class UnstableGradient:
             return
         fast = max(found, key=lambda weight: weight.gradient.ratio)
         slow = min(found, key=lambda weight: weight.gradient.ratio)
+        if not slow.gradient.ratio > 0:  # what has no gradient at all is for GRD004
+            return
         spread = fast.gradient.ratio / slow.gradient.ratio
-        if spread < self.max_spread:
+        if not spread >= self.max_spread:
             return
         names = [fast.info.name, slow.info.name]
         code = (

@@ -53,7 +53,7 @@ class WeightSpectrum:
     max_distance: float = 0.1  # Kolmogorov-Smirnov, in [0, 1]
     min_alpha: float = 2.0  # above 1
     max_alpha: float = 6.0  # above min_alpha
-    max_spike: float = 10.0  # squared singular value over the edge of random weights, above 1
+    max_spike: float = 8.0  # squared singular value over the edge of random weights, above 1
 
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
         """Yield a note per weight tensor with an unusual spectrum."""
