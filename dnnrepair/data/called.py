@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dnnrepair.errors import DataError, DnnRepairError
 from dnnrepair.loading.quiet import first_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
+from dnnrepair.usercode import import_named, importable, module_name
 
 _FORM = "give a file, or package.module:callable"
 
@@ -32,8 +26,8 @@ def call(spec: str) -> Any:  # noqa: ANN401 - whatever the user's code returns
     """
     where, _, name = spec.rpartition(":")
     try:
-        with _importable(Path(where).absolute().parent if where.endswith(".py") else Path.cwd()):
-            found = reduce(getattr, name.split("."), _module(where))
+        with importable(Path(where).absolute().parent if where.endswith(".py") else Path.cwd()):
+            found = reduce(getattr, name.split("."), import_named(where))
             return found() if callable(found) else found
     except DnnRepairError:
         raise
@@ -47,38 +41,6 @@ def call(spec: str) -> Any:  # noqa: ANN401 - whatever the user's code returns
 
 
 def _hint(where: str, name: str) -> str:
-    module = sys.modules.get(_module_name(where))
+    module = sys.modules.get(module_name(where))
     near = get_close_matches(name, dir(module), n=1) if module else []
     return f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
-
-
-def _module_name(where: str) -> str:
-    return f"dnnrepair_data_{Path(where).stem}" if where.endswith(".py") else where
-
-
-def _module(where: str) -> ModuleType:
-    if not where.endswith(".py"):
-        return importlib.import_module(where)
-    path, name = Path(where).absolute(), _module_name(where)
-    if not path.is_file():
-        message = f"there is no file {where}"
-        raise FileNotFoundError(message)
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        message = f"{where} cannot be imported"
-        raise FileNotFoundError(message)
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses and pickle look their module up there
-    found.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)

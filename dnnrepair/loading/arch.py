@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
-import sys
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,9 +15,9 @@ from torch import nn
 
 from dnnrepair.errors import DnnRepairError, ModelError
 from dnnrepair.loading.quiet import first_line
+from dnnrepair.usercode import import_named, importable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
 _FORM = (
@@ -71,7 +67,7 @@ def build_arch(arch: Arch) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         if arch.source == "models":
             return _reference(arch)
-        with _importable(Path.cwd()):
+        with importable(Path.cwd()):
             target = _resolve(_module(arch), arch)
             return _call(target, arch)
 
@@ -100,9 +96,8 @@ def _arguments(text: str, call: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _module(arch: Arch) -> ModuleType:
-    is_file = arch.source.endswith(".py")
     try:
-        return _from_file(Path(arch.source)) if is_file else importlib.import_module(arch.source)
+        return import_named(arch.source)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError | FileNotFoundError):
             message = f"--arch {arch.text!r}: {first_line(error)}; {_FORM}"
@@ -112,22 +107,6 @@ def _module(arch: Arch) -> ModuleType:
                 f"({type(error).__name__}: {first_line(error)})"
             )
         raise ModelError(message) from error
-
-
-def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        message = f"no file {str(path)!r}"
-        raise FileNotFoundError(message)
-    name = f"dnnrepair_arch_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        message = f"{path} cannot be imported"
-        raise ImportError(message)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up there
-    with _importable(path.parent.absolute()):
-        spec.loader.exec_module(module)
-    return module
 
 
 def _resolve(module: ModuleType, arch: Arch) -> object:
@@ -160,15 +139,3 @@ def _call(target: object, arch: Arch) -> nn.Module:
         )
         raise ModelError(message)
     return built
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let modules of a folder be imported, as ``python -m`` does."""
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
