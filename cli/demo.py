@@ -50,7 +50,7 @@ def command(output: Path, seed: int) -> int:
 
 def _diagnosis(seed: int, progress: Progress) -> Report:
     from dnnrepair.cli.diagnose import diagnosed
+    from dnnrepair.request import Request
     from dnnrepair.selection import choose_rules
-    from dnnrepair.subject import Request
 
     return diagnosed(Request(model=MODEL, seed=seed), choose_rules((), (), {}), progress)

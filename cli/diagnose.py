@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Rule
     from dnnrepair.progress import Progress
     from dnnrepair.report import Report
-    from dnnrepair.subject import Request
+    from dnnrepair.request import Request
 
 
 @click.command("diagnose", cls=Configured)
@@ -97,7 +97,7 @@ def diagnosed(request: Request, chosen: tuple[Rule, ...], progress: Progress) ->
 
 def _request(given: dict[str, Any]) -> Request:
     from dnnrepair.data import DataOptions
-    from dnnrepair.subject import Request
+    from dnnrepair.request import Request
 
     data = DataOptions(
         label=given["label"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ import torch
 
 from dnnrepair.data import (
     ArraySamples,
-    DataOptions,
     Samples,
     gaussian,
     open_data,
@@ -21,6 +20,7 @@ from dnnrepair.export import to_program
 from dnnrepair.loading import Loaded, load
 from dnnrepair.loss import guess_loss
 from dnnrepair.observation import Facts, Task
+from dnnrepair.request import Request
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
@@ -35,37 +35,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 4  # samples with which a network is exported; at least 2 keep the batch size free
 PROBE_SAMPLES = 1024  # synthetic inputs of --probe gaussian
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to put on the table, as the user named it.
-
-    Attributes:
-        model: a file, a Hugging Face directory, ``timm:NAME`` or ``models:NAME``.
-        data: see :func:`dnnrepair.data.open_data`; None for none.
-        arch: the architecture's factory for a state dict.
-        task, loss: None to guess from the data and the graph.
-        trust_pickle: unpickle the file even if that runs code from it.
-        input_shape: of one sample, to export without data.
-        probe: "gaussian" to observe synthetic inputs.
-        device: where to run.
-        seed: of whatever is random.
-        data_options: how to read the data.
-    """
-
-    model: str
-    data: str | None = None
-    arch: str | None = None
-    task: str | None = None
-    loss: str | None = None
-    trust_pickle: bool = False
-    input_shape: tuple[int, ...] | None = None
-    probe: str | None = None
-    device: str = "cpu"
-    batch_size: int = 128
-    seed: int = 0
-    data_options: DataOptions = field(default_factory=DataOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

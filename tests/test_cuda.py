@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from dnnrepair.diagnose import diagnose
+from dnnrepair.request import Request
 from dnnrepair.selection import choose_rules
-from dnnrepair.subject import Request, open_subject
+from dnnrepair.subject import open_subject
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -13,8 +13,9 @@ from torch import nn
 
 from dnnrepair.diagnose import diagnose
 from dnnrepair.models import build
+from dnnrepair.request import Request
 from dnnrepair.selection import choose_rules
-from dnnrepair.subject import Request, open_subject
+from dnnrepair.subject import open_subject
 
 SPEC = "cnn-bn+dead-units@strong"
 
