@@ -51,6 +51,8 @@ def losses(name: str, prediction: Tensor, targets: Tensor) -> Tensor:
         scores, labels = by_class(prediction, targets)
         function = F.cross_entropy if name == "cross_entropy" else F.nll_loss
         return function(scores, labels, reduction="none")
+    if targets.numel() * prediction.shape[-1] == prediction.numel() != targets.numel():
+        targets = F.one_hot(targets.long().clamp(min=0), prediction.shape[-1])  # labels, not values
     wanted = targets.reshape(prediction.shape).to(prediction.dtype)
     by_name: Mapping[str, Callable[..., Tensor]] = {
         "bce": _bce,
