@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dnnrepair.evidence.moments import pooled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,14 +36,12 @@ class BatchStatistics:
     variance_square_sum: Floats
 
     def __add__(self, other: BatchStatistics) -> BatchStatistics:
-        """Return the statistics of both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
-        count = self.count + other.count
-        step = other.mean - self.mean
-        share = other.count / count if count else 0.0
+        """Return the statistics of both together."""
+        mean, m2 = pooled(self, other)
         return BatchStatistics(
-            count=count,
-            mean=self.mean + step * share,
-            m2=self.m2 + other.m2 + step**2 * (self.count * share),
+            count=self.count + other.count,
+            mean=mean,
+            m2=m2,
             batches=self.batches + other.batches,
             variance_sum=self.variance_sum + other.variance_sum,
             variance_square_sum=self.variance_square_sum + other.variance_square_sum,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,6 +11,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+
+class Counted(Protocol):
+    """Anything with a count, a mean and a sum of squared differences from it."""
+
+    @property
+    def count(self) -> int: ...  # noqa: D102
+
+    @property
+    def mean(self) -> Floats: ...  # noqa: D102
+
+    @property
+    def m2(self) -> Floats: ...  # noqa: D102
+
+
+def pooled(one: Counted, other: Counted) -> tuple[Floats, Floats]:
+    """Return mean and m2 of both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
+    count = one.count + other.count
+    share = other.count / count if count else 0.0
+    with np.errstate(invalid="ignore"):  # infinities are for NUM001
+        step = other.mean - one.mean
+        return one.mean + step * share, one.m2 + other.m2 + step**2 * (one.count * share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +55,10 @@ class Moments:
     nonfinite: int = 0
 
     def __add__(self, other: Moments) -> Moments:
-        """Return the statistics of both together (Chan, Golub and LeVeque 1983, eq. 1.5)."""
-        count = self.count + other.count
-        share = other.count / count if count else 0.0
-        with np.errstate(invalid="ignore"):  # infinities; nonfinite tells
-            step = other.mean - self.mean
-            mean = self.mean + step * share
-            m2 = self.m2 + other.m2 + step**2 * (self.count * share)
+        """Return the statistics of both together."""
+        mean, m2 = pooled(self, other)
         return Moments(
-            count=count,
+            count=self.count + other.count,
             mean=mean,
             m2=m2,
             low=np.minimum(self.low, other.low),

@@ -75,7 +75,7 @@ class ClassCollapse:
         scale = float(found.targets.std.max()) if found.targets is not None else 1.0
         if spread >= self.min_std * scale:
             return None
-        said = f"the outputs are the same for all {found.rows} rows"
+        said = f"the outputs are the same for all {found.rows:,} rows"
         return self._finding(said, spread, self.min_std * scale, Severity.ERROR, (), seen)
 
     def _skewed(self, found: Predictions, seen: Observations) -> Finding | None:

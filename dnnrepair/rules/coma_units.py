@@ -80,7 +80,7 @@ class ComaUnits:
             layer=site.layer,
             message=f"{len(units)} of {len(activity.low)} units stay "
             f"{'negative' if site.op in SLOPED else 'below -3'} before {site.op} "
-            f"on {100 * bound:g} % of {activity.count} rows",
+            f"on {100 * bound:g} % of {activity.count:,} rows",
             measured=share,
             limit=self.warn_share,
             healthy="at most 14 % of a layer",

@@ -108,7 +108,7 @@ class DeadRelu:
             code=self.code,
             severity=self._severity(share, len(dead)),
             layer=site.layer,
-            message=f"{len(units)} of {len(dead)} ReLU units never fire on {count} rows",
+            message=f"{len(units)} of {len(dead)} ReLU units never fire on {count:,} rows",
             measured=share,
             limit=self.warn_share,
             healthy="at most 48 % of a layer",

@@ -73,7 +73,7 @@ class Miscalibration:
         way = "over" if gap > 0 else "under"
         logits = seen.whole(SketchLogits)
         temperature, before, after = best_temperature(logits) if logits else (1.0, 0.0, 0.0)
-        evidence = [f"expected calibration error {found.ece:.3f} over {found.labeled} rows"]
+        evidence = [f"expected calibration error {found.ece:.3f} over {found.labeled:,} rows"]
         if logits:
             evidence.append(
                 f"temperature {temperature:.3g} lowers the loss from {before:.4g} to {after:.4g}"

@@ -111,7 +111,7 @@ class Saturation:
             severity=Severity.WARNING if share >= self.warn_share else Severity.NOTE,
             layer=site.layer,
             message=f"{len(units)} of {len(low)} units of the {gate or site.op} are flat on at "
-            f"least {100 * self.flat_share:g} % of {count} rows",
+            f"least {100 * self.flat_share:g} % of {count:,} rows",
             measured=share,
             limit=self.warn_share,
             healthy="no such unit",
