@@ -54,14 +54,22 @@ class LiveProgram:
         output = recorder.site_of.get(id(result))
         return cls(module, tensors, recorder.sites, output)
 
-    @cached_property
+    @property
     def sites(self) -> Sites:
         """The operations, in the order of the example run."""
+        return self._sites
+
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]:
+        """What each tensor is, by name."""
+        return self._infos
+
+    @cached_property
+    def _sites(self) -> Sites:
         return Sites(tuple(self.found.values()), output=self.output)
 
     @cached_property
-    def infos(self) -> dict[str, TensorInfo]:
-        """What each tensor is, by name."""
+    def _infos(self) -> dict[str, TensorInfo]:
         buffers = {name for name, _ in self.module.named_buffers()}
         trainable = {name for name, p in self.module.named_parameters() if p.requires_grad}
         return describe(self.tensors, self.sites, buffers, trainable)

@@ -126,7 +126,7 @@ class GraphProgram:
         }
         buffers = {str(spec.target) for spec in specs if spec.kind in held[1:] and spec.target}
         spec = exported.call_spec.out_spec
-        source: dict[str, Tensor] = {**exported.constants, **exported.state_dict}
+        source: dict[str, Any] = {**exported.constants, **exported.state_dict}
         tensors = {name: source[name] for name in tensor_of_node.values() if name in source}
         for constant in [name for name in tensors if name in exported.constants]:
             name = _name_of(tensors[constant], known or {})
@@ -168,19 +168,31 @@ class GraphProgram:
             trainable=frozenset(name for name in parameters if known[name].requires_grad),
         )
 
-    @cached_property
+    @property
     def sites(self) -> Sites:
         """The operations, in execution order."""
+        return self._sites
+
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]:
+        """What each tensor is, by name."""
+        return self._infos
+
+    @property
+    def batch_size(self) -> int | None:
+        """The batch size that was fixed at export, None if it was left free."""
+        return self._batch_size
+
+    @cached_property
+    def _sites(self) -> Sites:
         return read_sites(self.graph, self.tensor_of_node, self.prediction, self.shapes)
 
     @cached_property
-    def infos(self) -> dict[str, TensorInfo]:
-        """What each tensor is, by name."""
+    def _infos(self) -> dict[str, TensorInfo]:
         return describe(self.tensors, self.sites, self.buffers, self.trainable)
 
     @cached_property
-    def batch_size(self) -> int | None:
-        """The batch size that was fixed at export, None if it was left free."""
+    def _batch_size(self) -> int | None:
         for node in self.graph.nodes:
             if node.op == "placeholder" and node.name not in self.tensor_of_node:
                 value = node.meta.get("val")

@@ -37,7 +37,8 @@ def write_safetensors(module: nn.Module, path: Path, _x: Any) -> dict[str, Any]:
 
 
 def write_traced(module: nn.Module, path: Path, x: Any) -> dict[str, Any]:
-    torch.jit.trace(module, x).save(str(path))
+    traced: Any = torch.jit.trace(module, x)
+    traced.save(str(path))
     return {}
 
 

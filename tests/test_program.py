@@ -168,7 +168,11 @@ def test_a_watch_sees_pre_activations_even_of_in_place_activations() -> None:
 @given(layer=st.sampled_from(["conv", "fc", "out"]), factor=st.floats(-2, 2))
 def test_a_watch_can_replace_a_value(layer: str, factor: float) -> None:
     module, program, inputs = program_and_inputs("tangled", 3)
-    handle = module.get_submodule(layer).register_forward_hook(lambda _m, _i, y: y * factor)
+
+    def hook(_module: Any, _inputs: Any, value: Any) -> Any:
+        return value * factor
+
+    handle = module.get_submodule(layer).register_forward_hook(hook)
     wanted = eager(module, inputs)
     handle.remove()
     names = {
@@ -176,9 +180,11 @@ def test_a_watch_can_replace_a_value(layer: str, factor: float) -> None:
         for s in program.sites
         if s.layer.partition("#")[0] == layer and s.kind is Kind.AFFINE
     }
-    found = program.run(
-        inputs, watch=lambda site, _a, value: value * factor if site.name in names else None
-    )
+
+    def scale(site: Any, _arguments: Any, value: Any) -> Any:
+        return value * factor if site.name in names else None
+
+    found = program.run(inputs, watch=scale)
     torch.testing.assert_close(found, wanted)
 
 
