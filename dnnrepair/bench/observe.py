@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import process_time
 from typing import TYPE_CHECKING, Any
@@ -223,8 +224,20 @@ def _diagnose_stream(name: str, samples: int) -> int:
     torch.set_num_threads(1)
     module, stream = network_and_data(name, samples)
     diagnose_module(module, stream, loss="cross_entropy")
+    return _peak()
+
+
+def _peak() -> int:
+    """Return this process's peak resident bytes.
+
+    On Linux ``getrusage`` still counts what the parent held when it forked; VmHWM does not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 if __name__ == "__main__":
