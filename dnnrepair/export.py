@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from dnnrepair.errors import DataError, ModelError
-from dnnrepair.live import LiveProgram
+from dnnrepair.errors import ModelError
+from dnnrepair.live import LiveProgram, in_mode
+from dnnrepair.loading.quiet import first_line, quiet
 from dnnrepair.program import GraphProgram
+from dnnrepair.refusal import refusal, this_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,12 +52,12 @@ def from_module(module: nn.Module, example: Sequence[Tensor]) -> tuple[Program, 
 
     The module is left exactly as found: mode, buffers, gradients and random state.
     """
-    with evaluating(module):
+    with in_mode(module, training=False):
         _try_out(module, example)
         try:
             exported = export_module(module, example)
         except Exception as error:  # noqa: BLE001 - torch.export raises a dozen kinds
-            reason = _first_line(error)
+            reason = first_line(error)
             note = f"torch.export failed ({reason}); watching the live module instead"
             return LiveProgram.of(module, example), (note,)
     return GraphProgram.of(exported), ()
@@ -70,53 +70,29 @@ def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgr
         Exception: whatever ``torch.export.export`` raises, also where the batch size got fixed.
     """
     dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with exporting(), torch.random.fork_rng(devices=[]):
         return torch.export.export(module, tuple(example), dynamic_shapes=dynamic, strict=False)
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every submodule back as it was."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep torch's exporter from writing warnings and logs to the terminal."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def exporting() -> Iterator[None]:
+    """Keep torch's exporter from writing to the terminal, and attention from being fused away."""
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused kernel hides the attention
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
-        logger.setLevel(level)
 
 
 def _try_out(module: nn.Module, example: Sequence[Tensor]) -> None:
     """Run once, so that a wrong input is told apart from a failed export."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), exporting():
         try:
             module(*example)
         except Exception as error:
-            shapes = ", ".join(
-                f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in example
-            )
-            message = (
-                f"the network does not accept this input ({shapes}): {_first_line(error)}; "
-                "check the data's shape and type (--layout, --scale, --input-shape)"
-            )
-            raise DataError(message) from error
+            raise refusal(this_input(example), error) from error
 
 
 def _from_script(
@@ -128,10 +104,10 @@ def _from_script(
     _try_out(script, example)
     known = {**dict(script.named_parameters()), **dict(script.named_buffers())}
     try:
-        with quiet():
+        with exporting():
             exported = TS2EPConverter(script, example, {}).convert()
     except Exception as error:  # noqa: BLE001 - loops and branches raise several kinds
-        reason = f"TorchScript control flow was followed as on an example ({_first_line(error)})"
+        reason = f"TorchScript control flow was followed as on an example ({first_line(error)})"
         return _traced(script, example, known), (reason,)
     return GraphProgram.of(exported, known), ()
 
@@ -144,7 +120,7 @@ def _traced(
 
     for mode in ("symbolic", "real"):  # real sizes fix the batch
         try:
-            with quiet(), torch.no_grad():
+            with exporting(), torch.no_grad():
                 tracer = make_fx(
                     lambda *inputs: script(*inputs),  # noqa: PLW0108 - make_fx asks for a function
                     tracing_mode=mode,
@@ -153,14 +129,9 @@ def _traced(
                 )
                 return GraphProgram.of_trace(tracer(*example), known)
         except Exception as error:  # noqa: BLE001 - as above
-            reason = _first_line(error)
+            reason = first_line(error)
     message = (
         f"this TorchScript module cannot be turned into a graph ({reason}); "
         "give the state dict with --arch instead"
     )
     raise ModelError(message)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__

@@ -107,12 +107,13 @@ def _call(
 ) -> Any:  # noqa: ANN401 - whatever the network returns
     buffers = {name for name, _ in module.named_buffers()}
     values = {n: t.clone() if n in buffers and training else t for n, t in tensors.items()}
-    with _mode(module, training=training):
+    with in_mode(module, training=training):
         return torch.func.functional_call(module, values, tuple(inputs))
 
 
 @contextmanager
-def _mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+def in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a module into a mode, and afterwards every submodule back as it was."""
     modes = {part: part.training for part in module.modules()}
     module.train(training)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dnnrepair.data import check_labels
-from dnnrepair.errors import DataError, UnknownNameError
+from dnnrepair.errors import UnknownNameError
 from dnnrepair.loss import loss_named
 from dnnrepair.observation import Observations, Task
 from dnnrepair.probe import (
@@ -23,6 +23,7 @@ from dnnrepair.probe import (
     TensorProbe,
     probes,
 )
+from dnnrepair.refusal import refusal
 from dnnrepair.sharding import Shards
 from dnnrepair.sites import Kind
 from dnnrepair.sketch import Sketch
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from dnnrepair.errors import DataError
     from dnnrepair.observation import TensorInfo
     from dnnrepair.probe import Probe
     from dnnrepair.program import Program, Watch
@@ -262,8 +264,4 @@ def _measure_tensor(probe: TensorProbe, info: TensorInfo, value: Tensor) -> Any:
 
 def _refused(batch: Batch, error: Exception) -> DataError:
     shapes = ", ".join(str(tuple(x.shape)) for x in batch.inputs)
-    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return DataError(
-        f"the network does not accept samples {batch.start} and up, of shape {shapes}: {line}; "
-        "check the data's shape and type (--layout, --scale, --input-shape)"
-    )
+    return refusal(f"samples {batch.start} and up, of shape {shapes}", error)

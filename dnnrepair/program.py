@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
-from dnnrepair.errors import DataError
 from dnnrepair.graph import is_ignored, named_arguments, read_sites
 from dnnrepair.inplace import Writes, find_writes, in_training
 from dnnrepair.outputs import prediction_place
+from dnnrepair.refusal import refusal, this_input
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
@@ -224,13 +224,7 @@ class GraphProgram:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.run(inputs, watch=watch)
         except (RuntimeError, IndexError, StopIteration) as error:
-            given = ", ".join(f"{tuple(x.shape)} {str(x.dtype)[6:]}" for x in inputs)
-            reason = str(error).strip().partition("\n")[0][:200]
-            message = (
-                f"the network does not accept this input ({given}): {reason}; "
-                "check the data's shape and type (--layout, --scale, --input-shape)"
-            )
-            raise DataError(message) from error
+            raise refusal(this_input(inputs), error) from error
         return replace(self, shapes=shapes)
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> GraphProgram:
