@@ -72,6 +72,19 @@ def named_arguments(node: fx.Node) -> dict[str, Any]:
     return named
 
 
+def operation_name(node: fx.Node, arguments: Mapping[str, Any]) -> str:
+    """Return the canonical name of a call, such as ``conv2d``; arguments by schema name."""
+    name = _packet_name(node)
+    name = name if name.startswith("__") else name.rstrip("_")
+    name = _RENAMED.get(name, name)
+    if name == "convolution":
+        transposed = "_transpose" if arguments.get("transposed") else ""
+        return f"conv{transposed}{len(arguments['stride'])}d"
+    if name in ("clamp", "clamp_min", "hardtanh", "threshold"):
+        return _clamp_op(name, arguments)
+    return name
+
+
 class _Reader:
     def __init__(
         self,
@@ -99,7 +112,7 @@ class _Reader:
 
     def _read_call(self, node: fx.Node) -> None:
         arguments = named_arguments(node)
-        op = _canonical_op(node, arguments)
+        op = operation_name(node, arguments)
         tensors, inputs = self._operands(node, arguments)
         if not inputs and tensors and KIND_OF_OP.get(op) is Kind.VIEW:
             self._tensors[node.name] = next(iter(tensors.values()))  # a view of a parameter
@@ -174,18 +187,6 @@ class _Reader:
 def _packet_name(node: fx.Node) -> str:
     packet = getattr(node.target, "overloadpacket", None)
     return getattr(packet or node.target, "__name__", str(node.target))
-
-
-def _canonical_op(node: fx.Node, arguments: Mapping[str, Any]) -> str:
-    name = _packet_name(node)
-    name = name if name.startswith("__") else name.rstrip("_")
-    name = _RENAMED.get(name, name)
-    if name == "convolution":
-        transposed = "_transpose" if arguments.get("transposed") else ""
-        return f"conv{transposed}{len(arguments['stride'])}d"
-    if name in ("clamp", "clamp_min", "hardtanh", "threshold"):
-        return _clamp_op(name, arguments)
-    return name
 
 
 def _clamp_op(name: str, arguments: Mapping[str, Any]) -> str:

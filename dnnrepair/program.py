@@ -246,6 +246,25 @@ class GraphProgram:
         training: bool = False,
     ) -> Tensor:
         """Return the prediction for a batch; see :meth:`Program.run`."""
+        env: Mapping[str, Any] = {}
+        for _, env in self.walk(inputs, tensors=tensors, watch=watch, training=training):  # noqa: B007
+            pass
+        prediction: Tensor = env[str(self.sites.output)]
+        return prediction
+
+    def walk(
+        self,
+        inputs: Sequence[Tensor],
+        *,
+        tensors: Mapping[str, Tensor] | None = None,
+        watch: Watch | None = None,
+        training: bool = False,
+    ) -> Iterator[tuple[fx.Node, Mapping[str, Any]]]:
+        """Yield each node once it has run, with the values that are still needed, by node name.
+
+        The arguments of the node are among them; what nobody reads later is forgotten when the
+        next node is asked for. See :meth:`Program.run` for the arguments.
+        """
         values = {**self.tensors, **(tensors or {})}
         env: dict[str, Any] = {}
         waiting = iter(inputs)
@@ -258,10 +277,14 @@ class GraphProgram:
                 env[node.name] = _attribute(self.owner, str(node.target))
             elif node.op == "call_function" and not is_ignored(node):
                 env[node.name] = self._call(node, env, watch, training=training)
+            yield node, env
             for name in self._last_uses.get(node.name, ()):
                 del env[name]
-        prediction: Tensor = env[str(self.sites.output)]
-        return prediction
+
+    @property
+    def writes(self) -> Writes:
+        """What the graph overwrites, and how to compute the same into fresh memory."""
+        return self._writes
 
     def _placeholder(
         self,

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dnnrepair.errors import DnnRepairError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import Tensor
 
     from dnnrepair.sketch import Sketch
 
@@ -56,6 +60,28 @@ class Shards:
                     streamed = hasattr(value, "__add__")
                     whole[kind][place] = known + value if known is not None and streamed else value
         return whole, sum(count for _, count, _ in gathered)
+
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of everybody's values; all processes must ask for it together.
+
+        Raises:
+            DnnRepairError: if another process is gone.
+        """
+        if self.world == 1:
+            return values
+        from torch import distributed
+
+        total = values.clone()
+        try:
+            distributed.all_reduce(total)
+        except RuntimeError as error:
+            message = (
+                f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+                "start all of them again: a search goes on from its last checkpoint"
+            )
+            raise DnnRepairError(message) from error
+        return total
 
 
 @contextmanager

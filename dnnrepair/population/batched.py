@@ -1,0 +1,225 @@
+"""Evaluating all candidates of a population together, block by block of inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dnnrepair.errors import SettingError
+from dnnrepair.fitness.fitness import SCALE, Weighted
+from dnnrepair.population.memory import TooLargeError, fitting
+from dnnrepair.population.places import check_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from dnnrepair.fitness.fitness import Fitness
+    from dnnrepair.fitness.outputs import Outputs
+    from dnnrepair.population.blocks import Block
+    from dnnrepair.population.places import Places
+    from dnnrepair.population.scores import Judge
+    from dnnrepair.population.suffix import Suffix
+    from dnnrepair.population.values import Dense, Sparse
+    from dnnrepair.sharding import Shards
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Inputs that are right whatever the values; none of them is evaluated.
+
+    Attributes:
+        keep: which inputs are evaluated, ``(N,)`` bool; None for all.
+        sums: what the others add, of each term and search, ``(F, S)``, whole numbers of 2^-24.
+    """
+
+    keep: Tensor | None
+    sums: Tensor
+
+    @classmethod
+    def of(cls, fitness: Fitness, keep: Tensor | None, device: torch.device) -> Dropped:
+        """Return what the inputs that are not kept add to the fitness."""
+        terms, searches, _ = fitness.weights.shape
+        if keep is None or fitness.certain is None:
+            zeros = torch.zeros(terms, searches, dtype=torch.float64, device=device)
+            return cls(None, zeros)
+        certain = torch.tensor(fitness.certain, dtype=fitness.weights.dtype).view(-1, 1, 1)
+        parts = (fitness.weights[..., ~keep] * SCALE).mul(certain).round()
+        return cls(keep, parts.sum(-1, dtype=torch.float64).to(device))
+
+
+@dataclass
+class BatchedEvaluator:
+    """Evaluates through the suffix of the graph; see :mod:`dnnrepair.population.suffix`.
+
+    Attributes:
+        suffix: what the patch can change.
+        judge: turns predictions into fitness.
+        layout: cuts this process's inputs into blocks of a size.
+        block: that size.
+        chunk: candidates at a time.
+        samples: N, of all processes.
+        shards: this process's place among those that share the inputs.
+        dropped: inputs that need no evaluation.
+        abandon: stop evaluating candidates that cannot reach their threshold.
+        notes: what the user should know.
+    """
+
+    suffix: Suffix
+    judge: Judge
+    layout: Callable[[int], list[Block]]
+    block: int
+    chunk: int
+    samples: int
+    shards: Shards
+    dropped: Dropped
+    abandon: bool = True
+    notes: list[str] = field(default_factory=list)
+    blocks: Sequence[Block] = ()
+
+    def __post_init__(self) -> None:
+        """Record the blocks."""
+        self._lay_out(self.block)
+
+    @property
+    def places(self) -> Places:
+        """The patched weights."""
+        return self.suffix.places
+
+    @property
+    def originals(self) -> Tensor:
+        """Their present values, ``(k,)``."""
+        return self.suffix.originals
+
+    @torch.no_grad()
+    def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
+        """Return the fitness of each candidate; see :class:`Evaluator`."""
+        flat = values.flatten(0, -2)
+        check_values(flat, self.places)
+        searches = len(values) if values.dim() > 2 else 1  # noqa: PLR2004 - (S, P, k)
+        known = self.judge.fitness.weights.shape[1]
+        if searches != known:
+            message = f"values are of {searches} searches, the fitness weighs inputs for {known}"
+            raise SettingError(message)
+        wanted = None if threshold is None or not self.abandon else threshold.reshape(-1)
+        search_of = torch.arange(len(flat), device=flat.device) // (len(flat) // searches)
+        sums = self._fitting(lambda: self._sums(flat, search_of, wanted))
+        return self.judge.total(sums).view(values.shape[:-1])
+
+    @torch.no_grad()
+    def verdicts(self, values: Tensor) -> Tensor:
+        """Return which inputs each candidate ``(P, k)`` gets right, ``(P, N)`` bool on the CPU."""
+        check_values(values, self.places)
+        return self._fitting(lambda: self._verdicts(values))
+
+    @torch.no_grad()
+    def logits(self, values: Tensor) -> Tensor:
+        """Return the predictions of each candidate ``(P, k)``, ``(P, N, ...)`` on the CPU.
+
+        Raises:
+            SettingError: if inputs were dropped, or other processes have some.
+        """
+        check_values(values, self.places)
+        if self.dropped.keep is not None or self.shards.world > 1:
+            message = "logits are known for evaluated inputs only; prepare without box, on one process"
+            raise SettingError(message)
+        return self._fitting(lambda: self._logits(values))
+
+    def _sums(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
+        """Return the weighted sums ``(F, P)`` over all inputs, as whole numbers of 2^-24."""
+        terms = len(self.dropped.sums)
+        mine = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
+        alive = torch.arange(len(values), device=values.device)
+        bounded = threshold is not None and self._can_abandon
+        left = sum(block.weights.sum(-1, dtype=torch.float64) for block in self.blocks)
+        for block in self.blocks:
+            if bounded:
+                alive = self._hopeful(mine, alive, search_of, threshold, left)
+                left = left - block.weights.sum(-1, dtype=torch.float64)
+            for part in alive.split(self.chunk):
+                weights = self._weights(block, search_of[part])
+                outputs = self._outputs(values[part], block)
+                mine[:, part] += self.judge.judge(outputs, block.targets, weights)[1]
+        if bounded:
+            hopeless = torch.ones(len(values), dtype=torch.bool, device=values.device)
+            hopeless[alive] = False
+            mine[:, hopeless] = -torch.inf
+        return self.shards.sum(mine) + self.dropped.sums[:, search_of]
+
+    @property
+    def _can_abandon(self) -> bool:
+        """Whether a partial sum bounds the fitness, and this process knows all of it."""
+        return isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
+
+    def _hopeful(
+        self,
+        sums: Tensor,
+        alive: Tensor,
+        search_of: Tensor,
+        threshold: Tensor | None,
+        left: Tensor | int,
+    ) -> Tensor:
+        """Return those of the candidates that would reach their threshold if all went well."""
+        assert threshold is not None  # the caller has one  # noqa: S101
+        assert isinstance(left, Tensor)  # of at least one block  # noqa: S101
+        best = sums + (left + self.dropped.sums)[:, search_of]
+        hopeless = self.judge.total(best) < threshold  # NaN compares false: nothing is abandoned
+        return alive[~hopeless[alive]]
+
+    def _weights(self, block: Block, search_of: Tensor) -> Tensor:
+        """Return the weights ``(F, n)``, or ``(F, p, n)`` where searches differ."""
+        if block.weights.shape[1] == 1:
+            return block.weights[:, 0]
+        return block.weights[:, search_of]
+
+    def _verdicts(self, values: Tensor) -> Tensor:
+        right = torch.zeros(len(values), self.samples, dtype=torch.bool)
+        if self.dropped.keep is not None and self.shards.rank == 0:
+            right[:, ~self.dropped.keep] = True
+        for block in self.blocks:
+            for start in range(0, len(values), self.chunk):
+                part = slice(start, start + self.chunk)
+                outputs = self._outputs(values[part], block)
+                found, _ = self.judge.judge(outputs, block.targets, block.weights[:, 0])
+                right[part, block.indices] = found[:, : len(block)].cpu()
+        return self.shards.sum(right.to(torch.uint8)).to(torch.bool)
+
+    def _logits(self, values: Tensor) -> Tensor:
+        pieces = []
+        for block in self.blocks:
+            parts = [self._predict(part, block) for part in values.split(self.chunk)]
+            full = [p.values if not hasattr(p, "dense") else p.dense() for p in parts]
+            pieces.append(torch.cat([part[:, : len(block)].cpu() for part in full]))
+        return torch.cat(pieces, 1)
+
+    def _outputs(self, values: Tensor, block: Block) -> Outputs:
+        prediction = self._predict(values, block)
+        return self.judge.outputs(prediction, block.targets, block.frame.recall)
+
+    def _predict(self, values: Tensor, block: Block) -> Sparse | Dense:
+        return self.suffix.run(block.frame, self.suffix.chunk(values))
+
+    def _lay_out(self, size: int) -> None:
+        self.block = size
+        self.blocks = ()  # give their memory back first
+        self.blocks = self.layout(size)
+
+    def _fitting(self, work: Callable[[], Tensor]) -> Tensor:
+        """Do some work; where memory does not suffice, halve the chunk, then the block."""
+        while True:
+            try:
+                return fitting(work)
+            except TooLargeError as error:
+                self._shrink(error)
+
+    def _shrink(self, error: TooLargeError) -> None:
+        if self.chunk > 1:
+            self.chunk //= 2
+            self.notes.append(f"memory was short: {self.chunk} candidates at a time")
+        elif self.block > 1 and self.shards.world == 1 and self.suffix.program.batch_size is None:
+            self._lay_out(self.block // 2)
+            self.notes.append(f"memory was short: {self.block} inputs at a time")
+        else:
+            raise error

@@ -1,0 +1,216 @@
+"""The inputs, cut into blocks, with what the suffix needs of each."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dnnrepair.errors import DnnRepairError
+from dnnrepair.fitness.fitness import SCALE
+from dnnrepair.population.suffix import SHAPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dnnrepair.data import Samples
+    from dnnrepair.population.frame import Frame
+    from dnnrepair.population.scores import Judge
+    from dnnrepair.population.settings import EvaluatorSettings
+    from dnnrepair.population.suffix import Suffix
+    from dnnrepair.probe import Batch
+    from dnnrepair.sharding import Shards
+
+SMALLEST, LARGEST = 64, 4096  # inputs in a block
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some inputs of the data.
+
+    Attributes:
+        inputs: one tensor per input of the network, ``(n, ...)``.
+        targets: as the data give them.
+        indices: which inputs these are, ``(n,)``.
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor | None
+    indices: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some inputs as the suffix sees them.
+
+    A network that runs with one batch size only gets its last block filled up; what fills it has
+    weight 0.
+
+    Attributes:
+        frame: what the suffix needs of them.
+        indices: which inputs of the data these are, ``(n,)`` on the CPU.
+        targets: their labels or values, ``(n or more, ...)``.
+        weights: of each term, search and input, ``(F, S, n or more)``, multiplied by 2^24.
+    """
+
+    frame: Frame
+    indices: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.indices)
+
+
+@dataclass
+class Store:
+    """Keeps recorded activations in memory as long as they fit, then on disk.
+
+    Attributes:
+        limit: bytes to keep in memory.
+        folder: where the others go, made when first needed; it vanishes with this object.
+        held: bytes in memory.
+        written: bytes on disk.
+        count: of files so far.
+    """
+
+    limit: int
+    cache_dir: Path | None
+    folder: tempfile.TemporaryDirectory[str] | None = None
+    held: int = 0
+    written: int = 0
+    count: int = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.folder, self.held, self.written = None, 0, 0
+
+    def keep(self, frame: Frame) -> None:
+        """Move a frame's tensors to disk if memory is spent.
+
+        Raises:
+            DnnRepairError: if they cannot be written.
+        """
+        size = frame.bytes
+        if self.held + size <= self.limit:
+            self.held += size
+            return
+        for key, value in frame.tensors().items():
+            frame.kept[key] = self._mapped(value)
+        self.written += size
+
+    def _mapped(self, value: Tensor) -> Tensor:
+        if value.numel() == 0:
+            return value
+        if self.folder is None:
+            self.folder = tempfile.TemporaryDirectory(prefix="dnnrepair-", dir=self.cache_dir)
+        self.count += 1
+        path = Path(self.folder.name) / f"{self.count}.bin"
+        order = sorted(range(value.dim()), key=lambda d: -value.stride(d))
+        flat = value.permute(order).contiguous().cpu()  # as it lies in memory
+        try:
+            path.write_bytes(flat.view(-1).view(torch.uint8).numpy().tobytes())
+        except OSError as error:
+            message = (
+                f"cannot keep activations on disk in {self.folder.name}: {error.strerror}; "
+                "free some space, or name another folder"
+            )
+            raise DnnRepairError(message) from error
+        mapped = torch.from_file(str(path), shared=True, size=flat.numel(), dtype=flat.dtype)
+        back = [order.index(d) for d in range(value.dim())]
+        return mapped.view(flat.shape).permute(back)
+
+
+def block_size(suffix: Suffix, example: Batch, settings: EvaluatorSettings) -> tuple[int, int]:
+    """Return how many inputs and candidates to evaluate at a time.
+
+    Both follow from the largest value that differs between candidates: a chunk of it should fit
+    into the cache. Where one input's share is large, one candidate at a time is still fastest.
+    """
+    fixed = suffix.program.batch_size
+    inputs = tuple(_filled(x, fixed).to(suffix.constants.device) for x in example.inputs)
+    _, largest = suffix.measure(inputs)
+    per_pair = max(1, largest * suffix.originals.element_size() // len(inputs[0]))
+    pairs = max(1, settings.working_set // per_pair)
+    block = fixed or settings.block or min(LARGEST, max(SMALLEST, pairs))
+    chunk = settings.chunk or max(1, pairs // block)
+    return block, chunk
+
+
+def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> Iterator[Block]:
+    """Yield the blocks of some inputs."""
+    device = suffix.constants.device
+    size = suffix.program.batch_size
+    scaled = (judge.fitness.weights * SCALE).to(suffix.originals.dtype)
+    for part in rows:
+        frame = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
+        targets = None if part.targets is None else _filled(part.targets, size)
+        targets = judge.check(frame.kept[SHAPE], targets).to(device)
+        weights = functional.pad(scaled[..., part.indices], (0, len(targets) - len(part.indices)))
+        store.keep(frame)
+        yield Block(frame, part.indices, targets, weights.to(device))
+
+
+def _filled(value: Tensor, size: int | None) -> Tensor:
+    """Return a batch repeated up to the one size that a network accepts."""
+    return value if size is None else value[torch.arange(size) % len(value)]
+
+
+def rows_of(samples: Samples, size: int, shards: Shards, keep: Tensor | None) -> Iterator[Rows]:
+    """Yield this process's share of the inputs, cut alike for any number of processes.
+
+    Args:
+        samples: the data.
+        size: inputs at a time; only the last cut has fewer.
+        shards: this process's place.
+        keep: which inputs count, ``(N,)`` bool; None for all.
+    """
+    if keep is None:
+        for batch in samples.batches(size, rank=shards.rank, world=shards.world):
+            yield _rows(batch, torch.arange(len(batch)))
+        return
+    for number, part in enumerate(_kept(samples, size, keep)):
+        if number % shards.world == shards.rank:
+            yield part
+
+
+def _kept(samples: Samples, size: int, keep: Tensor) -> Iterator[Rows]:
+    waiting: list[Rows] = []
+    for batch in samples.batches(size):
+        here = keep[batch.start : batch.start + len(batch)].nonzero()[:, 0]
+        waiting.append(_rows(batch, here))
+        joined = _joined(waiting)
+        while len(joined.indices) >= size:
+            yield _part(joined, slice(0, size))
+            joined = _part(joined, slice(size, None))
+        waiting = [joined]
+    if waiting and len(waiting[0].indices):
+        yield waiting[0]
+
+
+def _rows(batch: Batch, chosen: Tensor) -> Rows:
+    inputs = tuple(x[chosen] for x in batch.inputs)
+    targets = None if batch.targets is None else batch.targets[chosen]
+    return Rows(inputs, targets, chosen + batch.start)
+
+
+def _part(rows: Rows, part: slice) -> Rows:
+    targets = None if rows.targets is None else rows.targets[part]
+    return Rows(tuple(x[part] for x in rows.inputs), targets, rows.indices[part])
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    targets = [part.targets for part in parts if part.targets is not None]
+    return Rows(
+        tuple(torch.cat(same) for same in zip(*(part.inputs for part in parts), strict=True)),
+        torch.cat(targets) if targets else None,
+        torch.cat([part.indices for part in parts]),
+    )

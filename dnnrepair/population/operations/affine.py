@@ -1,0 +1,168 @@
+"""Linear layers: patched, or fed with what a patch has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dnnrepair.population.call import rule
+from dnnrepair.population.operations.parameters import viewed
+from dnnrepair.population.operations.patching import Patched, add_responses, sparse_response
+from dnnrepair.population.values import Dense, Edited, Shared, Sparse
+
+if TYPE_CHECKING:
+    from dnnrepair.population.call import Call
+
+Weight = Tensor | Edited
+
+
+@rule("linear")
+def linear(call: Call) -> Any:  # noqa: ANN401 - a value
+    """``x W^T + b``."""
+    return affine(call, call.input, call.get("weight"), call.get("bias"))
+
+
+@rule("mm", "matmul")
+def product(call: Call) -> Any:  # noqa: ANN401 - a value
+    """``x W`` with a parameter on the right."""
+    weight = call.get("mat2", call.get("other", call.get("weight")))
+    if not isinstance(weight, Weight) or _base(weight).dim() != 2:  # noqa: PLR2004 - a matrix
+        return NotImplemented
+    return affine(call, call.input, _transposed(call, weight), None)
+
+
+@rule("addmm")
+def sum_and_product(call: Call) -> Any:  # noqa: ANN401 - a value
+    """``b + x W`` with parameters ``b`` and ``W``."""
+    weight, bias = call.get("weight"), call.get("bias")
+    plain = call.get("alpha", 1) == 1 and call.get("beta", 1) == 1
+    known = isinstance(weight, Weight) and isinstance(bias, Weight)
+    if not plain or not known or _base(bias).dim() != 1:
+        return NotImplemented
+    return affine(call, call.input, _transposed(call, weight), bias)
+
+
+def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:  # noqa: ANN401
+    """Return ``source @ weight.T + bias`` for arguments of any kind.
+
+    Args:
+        call: the operation.
+        source: ``(..., inputs)``.
+        weight: ``(outputs, inputs)``.
+        bias: ``(outputs,)``.
+    """
+    if not isinstance(weight, Weight) or not isinstance(bias, Weight | None):
+        return NotImplemented
+    if not isinstance(source, Shared | Sparse | Dense):
+        return NotImplemented
+    patched = _patched(call, weight, bias)
+    if isinstance(source, Shared):
+        return sparse_response(call, source, patched, len(source.shape) - 1)
+    if isinstance(source, Sparse) and source.dim < len(source.shape) - 1:
+        if patched or source.span > 1:
+            source = Dense(source.dense())
+        else:
+            values = F.linear(source.values, _base(weight), _plain(bias))
+            return Sparse(values, source.units, call.out, source.dim)
+    values = _with_base_weights(call, source, _base(weight), _plain(bias))
+    if patched:
+        full = source.dense() if isinstance(source, Sparse) else source.values
+        add_responses(values, full, patched, call.chunk.change, values.dim() - 2)
+    return Dense(values)
+
+
+def _with_base_weights(
+    call: Call, source: Sparse | Dense, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return ``(p, *shape)`` for the unpatched weights, units first in memory if it is a matrix."""
+    if isinstance(source, Sparse):
+        if len(source.shape) == 2:  # noqa: PLR2004 - (n, inputs)
+            return _from_units(call, source, weight)
+        return _from_tokens(call, source, weight)
+    values = source.values
+    first = values.movedim(-1, 0)
+    if values.dim() == 3 and first.is_contiguous():  # noqa: PLR2004 - (p, n, inputs)
+        rows = first.reshape(len(first), -1)
+        out = weight @ rows if bias is None else torch.addmm(bias.unsqueeze(1), weight, rows)
+        return out.view(len(out), *first.shape[1:]).movedim(0, -1)
+    return F.linear(values, weight, bias)
+
+
+def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
+    """Add what changed units contribute to the unpatched output, ``(p, n, outputs)``."""
+    delta = source.delta()  # (u, p, n[, span])
+    parts = _columns(call, source, weight)
+    if source.span == 1:
+        out = parts @ delta.reshape(len(delta), -1)
+    else:
+        rows = delta.flatten(1, -2)  # (u, p * n, span)
+        out = parts[0] @ rows[0].t()
+        for part, row in zip(parts[1:], rows[1:], strict=True):
+            out.addmm_(part, row.t())
+    out = out.view(len(out), *delta.shape[1:3])
+    out += call.out.derived("outputs first", lambda v: v.t().contiguous()).unsqueeze(1)
+    return out.movedim(0, -1)
+
+
+def _from_tokens(call: Call, source: Sparse, weight: Tensor) -> Tensor:
+    """Do the same for ``(p, ..., outputs)``, outputs last in memory as other operations like it."""
+    delta = source.delta()
+    if source.span > 1:
+        rows = delta.movedim(0, -2).flatten(-2)  # (p, ..., u * span)
+        part = _columns(call, source, weight).movedim(0, 1).flatten(1)
+        out = F.linear(rows, part)
+    else:
+        part = _columns(call, source, weight)
+        out = (delta.reshape(len(delta), -1).t() @ part.t()).view(*delta.shape[1:], len(part))
+    out += call.out.whole()
+    return out
+
+
+def _columns(call: Call, source: Sparse, weight: Tensor) -> Tensor:
+    """Return the weight's columns of the changed units: ``(outputs, u)`` or ``(u, outputs, span)``."""
+
+    def cut() -> Tensor:
+        units = call.frame.constants.index(source.units)
+        if source.span == 1:
+            return weight[:, units].contiguous()
+        parts = weight.unflatten(1, (-1, source.span))  # (outputs, width, span)
+        return parts.movedim(1, 0)[units].contiguous()
+
+    found: Tensor = call.constant(("columns", source.units, source.span), cut)
+    return found
+
+
+def _patched(call: Call, weight: Weight, bias: Weight | None) -> list[Patched]:
+    def found() -> list[Patched]:
+        entries: list[Patched] = []
+        if isinstance(weight, Edited):
+            for column, (unit, place) in zip(weight.columns, weight.indices, strict=True):
+                entries.append(
+                    Patched(column, unit, lambda x, i=place: x[..., i])
+                )
+        if isinstance(bias, Edited):
+            for column, (unit,) in zip(bias.columns, bias.indices, strict=True):
+                entries.append(Patched(column, unit, lambda x: torch.ones_like(x[..., 0])))
+        return entries
+
+    listed: list[Patched] = call.constant("patched", found)
+    return listed
+
+
+def _base(value: Any) -> Tensor:  # noqa: ANN401 - a weight
+    found: Tensor = value.base if isinstance(value, Edited) else value
+    return found
+
+
+def _plain(value: Weight | None) -> Tensor | None:
+    return None if value is None else _base(value)
+
+
+def _transposed(call: Call, weight: Weight) -> Weight:
+    if isinstance(weight, Tensor):
+        return weight.t()
+    found: Weight = call.constant("transposed", lambda: viewed(weight, Tensor.t, call.name))
+    return found

@@ -1,0 +1,51 @@
+"""How a population is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - a field's type
+from typing import TYPE_CHECKING
+
+from dnnrepair.errors import SettingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatorSettings:
+    """How a population is evaluated; results do not depend on any of this.
+
+    Attributes:
+        block: inputs at a time; None to choose by the size of what varies.
+        chunk: candidates at a time; None to choose likewise.
+        working_set: bytes that the largest varying value of a chunk may take, where chosen; small
+            enough to stay in a core's cache.
+        memory: bytes of recorded activations to keep in memory; more are kept on disk.
+        cache_dir: where those go; None for the system's folder for temporary files.
+        box: lower and upper bounds of the values, ``(k,)`` each: inputs that are certified to be
+            right whatever the values within are dropped. None to drop none.
+        abandon: stop evaluating candidates that can no longer reach the threshold given with them.
+        compiled: run the suffix through ``torch.compile``.
+    """
+
+    block: int | None = None
+    chunk: int | None = None
+    working_set: int = 1 << 20
+    memory: int = 8 << 30
+    cache_dir: Path | None = None
+    box: tuple[Tensor, Tensor] | None = None
+    abandon: bool = True
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            SettingError: if one is not positive.
+        """
+        for name in ("block", "chunk", "working_set"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                message = f"{name} is {value}; it must be at least 1"
+                raise SettingError(message)
