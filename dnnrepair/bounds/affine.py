@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dnnrepair.bounds.arithmetic import add, matmul, mul
 from dnnrepair.bounds.patched import Entry, Patched, value_of
 from dnnrepair.bounds.rule import bound
-from dnnrepair.bounds.zonotope import Product, Value, Zonotope, bilinear, point
+from dnnrepair.bounds.zonotope import Product, Value, Zonotope, as_zonotope, bilinear, point
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -97,9 +97,8 @@ def addmm(bias: Value, x: Value, weight: Value, *, beta: float = 1, alpha: float
 @bound("embedding", sparse=True)
 def embedding(weight: Value | Patched, indices: Tensor, *_gradient: Any) -> Zonotope:  # noqa: ANN401
     """Bound the rows of a table, ``(*indices, width)``."""
-    if isinstance(weight, Zonotope):
-        return weight.map(lambda table: F.embedding(indices, table))
-    assert isinstance(weight, Patched)
+    if not isinstance(weight, Patched):
+        return as_zonotope(weight).map(lambda table: F.embedding(indices, table))
     found = point(F.embedding(indices, weight.center), weight.symbols)
     for entry in weight.entries:
         row, column = entry.index

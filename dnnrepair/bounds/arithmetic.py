@@ -7,20 +7,16 @@ from torch import Tensor
 
 from dnnrepair.bounds.enclosing import reciprocal
 from dnnrepair.bounds.rule import UnboundedError, bound
-from dnnrepair.bounds.zonotope import Value, Zonotope, bilinear, lifted, total
+from dnnrepair.bounds.zonotope import Value, Zonotope, as_zonotope, bilinear, lifted, total
 
 
 @bound("add")
 def add(x: Value | float, other: Value | float, *, alpha: float = 1) -> Value:
     """Bound ``x + alpha other``."""
     other = other if alpha == 1 else mul(other, alpha)
-    if isinstance(x, Zonotope) and isinstance(other, Zonotope):
-        return total(x, other)
     if isinstance(x, Zonotope):
-        return _shifted(x, other)
-    if isinstance(other, Zonotope):
-        return _shifted(other, x)
-    return torch.as_tensor(x + other)
+        return total(x, other) if isinstance(other, Zonotope) else _shifted(x, other)
+    return _shifted(other, x) if isinstance(other, Zonotope) else torch.as_tensor(x + other)
 
 
 @bound("sub")
@@ -90,9 +86,7 @@ def where(condition: Tensor, x: Value | float, other: Value | float) -> Zonotope
     one, two = lifted([torch_value(x), torch_value(other)])
     kept = condition.to(one.center.dtype)
     first, second = bilinear(one, kept, torch.mul), bilinear(two, 1 - kept, torch.mul)
-    assert isinstance(first, Zonotope)
-    assert isinstance(second, Zonotope)
-    found = total(first, second)
+    found = total(as_zonotope(first), as_zonotope(second))
     center = torch.where(condition, one.center, two.center)  # also where the other is infinite
     return Zonotope(center, found.slopes, found.radius)
 

@@ -11,7 +11,7 @@ import torch
 from dnnrepair.bounds.arithmetic import matmul, mul, sub
 from dnnrepair.bounds.enclosing import exp, log, reciprocal
 from dnnrepair.bounds.rule import UnboundedError, bound
-from dnnrepair.bounds.zonotope import Value, Zonotope
+from dnnrepair.bounds.zonotope import Value, Zonotope, as_zonotope
 
 _MATRIX = 2  # rank of (N, classes)
 
@@ -20,26 +20,20 @@ _MATRIX = 2  # rank of (N, classes)
 def softmax(x: Zonotope, dim: int, *_type: Any) -> Zonotope:  # noqa: ANN401
     """Bound ``exp(x) / sum(exp(x))``; over classes it remembers the logits."""
     top = x.center.amax(dim, keepdim=True)
-    shifted = sub(x, top)
-    assert isinstance(shifted, Zonotope)
+    shifted = as_zonotope(sub(x, top))
     power = exp(shifted)
     whole = power.map(lambda part: part.sum(dim, keepdim=True))
     least = torch.exp(shifted.low).sum(dim, keepdim=True)
-    found = mul(power, reciprocal(whole, least))
-    assert isinstance(found, Zonotope)
-    return _over_classes(found, x, dim)
+    return _over_classes(as_zonotope(mul(power, reciprocal(whole, least))), x, dim)
 
 
 @bound("log_softmax", "_log_softmax")
 def log_softmax(x: Zonotope, dim: int, *_type: Any) -> Zonotope:  # noqa: ANN401
     """Bound ``x - log(sum(exp(x)))``; over classes it remembers the logits."""
     top = x.center.amax(dim, keepdim=True)
-    shifted = sub(x, top)
-    assert isinstance(shifted, Zonotope)
+    shifted = as_zonotope(sub(x, top))
     whole = exp(shifted).map(lambda part: part.sum(dim, keepdim=True))
-    found = sub(shifted, log(whole))
-    assert isinstance(found, Zonotope)
-    return _over_classes(found, x, dim)
+    return _over_classes(as_zonotope(sub(shifted, log(whole))), x, dim)
 
 
 @bound("scaled_dot_product_attention")

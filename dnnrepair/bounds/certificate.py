@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dnnrepair.bounds.patched import patch
 from dnnrepair.bounds.rule import UnboundedError
-from dnnrepair.bounds.zonotope import Zonotope, point
+from dnnrepair.bounds.zonotope import Zonotope, as_zonotope, point
 from dnnrepair.errors import SettingError
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def _margins(
         )
         if isinstance(found, Tensor):  # no place reaches the prediction
             found = point(found, 0)
-        assert isinstance(found, Zonotope)
-        return _margin(found.logits or found, labels[index])[:count]
+        logits = as_zonotope(found)
+        return _margin(logits.logits or logits, labels[index])[:count]
 
 
 def _margin(logits: Zonotope, labels: Tensor) -> Tensor:

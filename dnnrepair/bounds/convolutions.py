@@ -12,13 +12,14 @@ from dnnrepair.bounds.affine import layered
 from dnnrepair.bounds.arithmetic import add
 from dnnrepair.bounds.patched import Entry, Patched, value_of
 from dnnrepair.bounds.rule import UnboundedError, bound
-from dnnrepair.bounds.zonotope import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import EllipsisType
 
     import torch
+
+    from dnnrepair.bounds.zonotope import Value
 
 Sizes: TypeAlias = Any  # an int, one per dimension, or "same" and "valid" for a padding
 
@@ -77,7 +78,7 @@ def convolve(
 
 
 @bound("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", sparse=True)
-def convolve_transposed(  # noqa: PLR0913, PLR0917 - as torch has it
+def convolve_transposed(
     x: Value | Patched,
     weight: Value | Patched,
     bias: Value | Patched | None = None,

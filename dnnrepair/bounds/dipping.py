@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dnnrepair.bounds.rule import bound
-from dnnrepair.bounds.zonotope import Zonotope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dnnrepair.bounds.zonotope import Zonotope
 
     Function = Callable[[Tensor], Tensor]
 
@@ -69,7 +70,8 @@ def gelu(x: Zonotope, *, approximate: str = "none") -> Zonotope:
 
     def slope(part: Tensor) -> Tensor:
         density = torch.exp(-part * part / 2) / math.sqrt(2 * math.pi)
-        return torch.special.ndtr(part) + part * density
+        below: Tensor = torch.special.ndtr(part)
+        return below + part * density
 
     return dipped(x, F.gelu, slope, (-1.42, -1.41), -0.12892)
 

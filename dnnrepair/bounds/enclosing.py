@@ -181,7 +181,7 @@ def selu(x: Zonotope) -> Zonotope:
 
 @bound("exp")
 def exp(x: Zonotope) -> Zonotope:
-    """Bound ``exp(x)``."""
+    """Bound the exponential, which is its own slope."""
     return enclosed(x, torch.exp, lambda slope: [torch.log(slope.clamp(min=0))])
 
 
@@ -193,7 +193,7 @@ def log(x: Zonotope) -> Zonotope:
 
 @bound("sqrt")
 def sqrt(x: Zonotope) -> Zonotope:
-    """Bound the square root, of slope ``1 / (2 sqrt(x))``; unknown where ``x`` may be negative."""
+    """Bound the root, whose slope is half its reciprocal; unknown where ``x`` may be negative."""
     return enclosed(x, torch.sqrt, lambda slope: [1 / (4 * slope**2)])
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from dnnrepair.bounds.arithmetic import add, mul, sub
 from dnnrepair.bounds.enclosing import enclosed, relu, rsqrt
 from dnnrepair.bounds.rule import UnboundedError, bound
-from dnnrepair.bounds.zonotope import Value, Zonotope
+from dnnrepair.bounds.zonotope import Value, Zonotope, as_zonotope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 @bound("batch_norm")
-def batch_norm(  # noqa: PLR0913, PLR0917 - as torch has it
+def batch_norm(
     x: Value,
     weight: Value | None,
     bias: Value | None,
@@ -45,7 +46,7 @@ def batch_norm(  # noqa: PLR0913, PLR0917 - as torch has it
 
 
 @bound("_native_batch_norm_legit_no_training")
-def known_batch_norm(  # noqa: PLR0913, PLR0917 - as torch has it
+def known_batch_norm(
     x: Value,
     weight: Value | None,
     bias: Value | None,
@@ -88,7 +89,8 @@ def group_norm(
         found: Value = F.group_norm(x, groups, None, None, eps)
     else:
         grouped = x.map(lambda part: part.reshape(shape[0], groups, -1))
-        found = _standardized(grouped, 1, eps).map(lambda part: part.reshape(shape))
+        standard = as_zonotope(_standardized(grouped, 1, eps))
+        found = standard.map(lambda part: part.reshape(shape))
     return _transformed(found, _wide(weight, rank), _wide(bias, rank))
 
 
@@ -99,8 +101,6 @@ def rms_norm(
     """Bound a division by the root of the mean square."""
     if isinstance(x, Tensor):
         return _transformed(F.rms_norm(x, list(shape), None, eps), weight, None)
-    import torch
-
     least = torch.finfo(x.center.dtype).eps if eps is None else eps
     return _transformed(_divided_by_root(x, len(shape), least), weight, None)
 
@@ -114,24 +114,20 @@ def prelu(x: Value, weight: Value) -> Value:
             x, lambda part: F.relu(part) - factor * F.relu(-part), lambda s: [s.new_zeros(s.shape)]
         )
     upper = relu(x) if isinstance(x, Zonotope) else F.relu(x)
-    assert factor is not None
-    return sub(upper, mul(sub(upper, x), factor))  # upper - x = relu(-x)
+    below = sub(upper, x)  # relu(-x)
+    return sub(upper, below if factor is None else mul(below, factor))
 
 
 def _standardized(x: Zonotope, dims: int, eps: float) -> Value:
     axes = list(range(-dims, 0))
     mean = x.map(lambda part: part.mean(axes, keepdim=True))
-    centered = sub(x, mean)
-    assert isinstance(centered, Zonotope)
-    return _divided_by_root(centered, dims, eps)
+    return _divided_by_root(as_zonotope(sub(x, mean)), dims, eps)
 
 
 def _divided_by_root(x: Zonotope, dims: int, eps: float) -> Value:
     axes = list(range(-dims, 0))
-    square = mul(x, x)
-    assert isinstance(square, Zonotope)
-    variance = add(square.map(lambda part: part.mean(axes, keepdim=True)), eps)
-    assert isinstance(variance, Zonotope)
+    square = as_zonotope(mul(x, x))
+    variance = as_zonotope(add(square.map(lambda part: part.mean(axes, keepdim=True)), eps))
     nearest = (x.center.abs() - x.spread).clamp(min=0)  # the smallest magnitude of each value
     floor = (nearest * nearest).mean(axes, keepdim=True) + eps
     return mul(x, rsqrt(variance, floor))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dnnrepair.bounds.rule import bound
-from dnnrepair.bounds.zonotope import Zonotope
+from dnnrepair.bounds.zonotope import Zonotope, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +40,19 @@ def largest(x: Zonotope, windows: Tensor) -> Zonotope:
     leader = x.map(lambda part: part.gather(-1, best))
     excess = torch.zeros_like(leader.center)
     for place, valid in zip(places.T, inside.T, strict=True):
-        rival = x.map(lambda part, place=place: part[..., place])
-        apart = (rival.slopes - leader.slopes).abs().sum(0) + rival.radius + leader.radius
-        over = (rival.center - leader.center + apart).masked_fill(~valid | (best == place), 0)
-        excess = torch.maximum(excess, over)
-    return Zonotope(leader.center + excess / 2, leader.slopes, leader.radius + excess / 2)
+        over = total(x.map(_Pick(place)), leader.scaled(-1.0)).high
+        excess = torch.maximum(excess, over.masked_fill(~valid | (best == place), 0))
+    return leader.between(torch.ones_like(excess), torch.zeros_like(excess), excess)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """Take places of the last dimension."""
+
+    places: Tensor
+
+    def __call__(self, values: Tensor) -> Tensor:
+        return values[..., self.places]
 
 
 def _max_pool(
@@ -72,9 +82,7 @@ def _adaptive_max_pool(rank: int, x: Zonotope, output: Any) -> tuple[Zonotope, N
     for count, length in zip(counts, space, strict=True):
         spans = [(o * length // count, -(-(o + 1) * length // count)) for o in range(count)]
         widest = max(end - start for start, end in spans)
-        axes.append(
-            [[*range(a, b), *[_OUTSIDE] * (widest - b + a)] for a, b in spans]
-        )
+        axes.append([[*range(a, b), *[_OUTSIDE] * (widest - b + a)] for a, b in spans])
     return _pooled(x, rank, axes, space, (*x.shape[:-rank], *counts)), None
 
 
@@ -86,9 +94,7 @@ def _pooled(
     shape: Sequence[int],
 ) -> Zonotope:
     """Pool over windows that are products of places along each dimension."""
-    windows = [
-        [_flat(place, space) for place in product(*window)] for window in product(*axes)
-    ]
+    windows = [[_flat(place, space) for place in product(*window)] for window in product(*axes)]
     index = torch.tensor(windows, device=x.center.device)
     found = largest(x.map(lambda part: part.flatten(-rank)), index)
     return found.map(lambda part: part.reshape(*shape))
@@ -112,13 +118,7 @@ def _with_places(rank: int, *args: Any, **kwargs: Any) -> tuple[Zonotope, None]:
     return _max_pool(rank, *args, **kwargs), None
 
 
-def _register() -> None:
-    from functools import partial
-
-    for rank in (1, 2, 3):
-        bound(f"max_pool{rank}d")(partial(_max_pool, rank))
-        bound(f"max_pool{rank}d_with_indices")(partial(_with_places, rank))
-        bound(f"adaptive_max_pool{rank}d")(partial(_adaptive_max_pool, rank))
-
-
-_register()
+for _rank in (1, 2, 3):
+    bound(f"max_pool{_rank}d")(partial(_max_pool, _rank))
+    bound(f"max_pool{_rank}d_with_indices")(partial(_with_places, _rank))
+    bound(f"adaptive_max_pool{_rank}d")(partial(_adaptive_max_pool, _rank))

@@ -15,16 +15,19 @@ from dnnrepair.bounds.zonotope import Value, Zonotope, lifted
 _SAME = ("contiguous", "clone", "alias", "detach", "lift_fresh_copy", "identity")
 _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 _MOVES = (
-    "flatten unflatten transpose permute movedim moveaxis squeeze unsqueeze select slice narrow "
-    "expand t mT swapaxes swapdims flip roll repeat repeat_interleave tile index index_select "
-    "gather diagonal pixel_shuffle pixel_unshuffle upsample_nearest1d upsample_nearest2d "
-    "upsample_nearest3d unfold im2col tril triu take_along_dim"
-).split()
+    *("flatten", "unflatten", "squeeze", "unsqueeze", "expand", "repeat", "repeat_interleave"),
+    *("transpose", "permute", "movedim", "moveaxis", "t", "mT", "swapaxes", "swapdims"),
+    *("select", "slice", "narrow", "index", "index_select", "gather", "take_along_dim"),
+    *("flip", "roll", "tile", "diagonal", "tril", "triu", "unfold", "im2col"),
+    *("pixel_shuffle", "pixel_unshuffle"),
+    *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"),
+)
 _MEANS = (  # weighted sums whose weights are at least 0
-    "mean sum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d upsample_linear1d "
-    "upsample_bilinear2d upsample_trilinear3d"
-).split()
+    *("mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+    *("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
+    *("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"),
+)
 _PARTS = ("chunk", "split", "split_with_sizes", "unbind", "tensor_split")
 
 
@@ -59,7 +62,12 @@ for _name in (*_MOVES, *_MEANS):
 def _cut(name: str, x: Zonotope, *args: Any, **kwargs: Any) -> list[Zonotope]:  # noqa: ANN401
     operation = getattr(torch.ops.aten, name)
     count = len(operation(x.center, *args, **kwargs))
-    return [x.map(lambda part, i=i: operation(part, *args, **kwargs)[i]) for i in range(count)]
+
+    def one(place: int, part: Tensor) -> Tensor:
+        found: Tensor = operation(part, *args, **kwargs)[place]
+        return found
+
+    return [x.map(partial(one, place)) for place in range(count)]
 
 
 for _name in _PARTS:
@@ -94,10 +102,12 @@ def to(x: Value, *args: Any, **kwargs: Any) -> Value:  # noqa: ANN401
     Raises:
         UnboundedError: in another number format, whose rounding is not accounted for.
     """
-    others = [a.center if isinstance(a, Zonotope) else a for a in args]
+    others: list[Any] = [a.center if isinstance(a, Zonotope) else a for a in args]
+    values = x if isinstance(x, Tensor) else x.center
+    found: Tensor = torch.Tensor.to(values, *others, **kwargs)
     if isinstance(x, Tensor):
-        return x.to(*others, **kwargs)
-    if x.center.to(*others, **kwargs).dtype != x.center.dtype:
+        return found
+    if found.dtype != values.dtype:
         message = "no interval rule for aten.to in another number format"
         raise UnboundedError(message)
     return x

@@ -115,6 +115,14 @@ def point(value: Tensor, symbols: int) -> Zonotope:
     return Zonotope(value, value.new_zeros(symbols, *value.shape), torch.zeros_like(value))
 
 
+def as_zonotope(value: object) -> Zonotope:
+    """Return what must be a zonotope already, because it was made from one."""
+    if isinstance(value, Zonotope):
+        return value
+    message = f"expected bounds, not a {type(value).__name__}"
+    raise TypeError(message)
+
+
 def lifted(values: Sequence[Value]) -> list[Zonotope]:
     """Return values as zonotopes; at least one of them must be one."""
     symbols = next(len(v.slopes) for v in values if isinstance(v, Zonotope))
@@ -135,13 +143,14 @@ def bilinear(x: Value, y: Value, times: Callable[[Tensor, Tensor], Tensor]) -> V
     With ``dx = x - x.center`` and ``dy``: ``xy = x.c y.c + dx y.c + x.c dy + dx dy``; the last
     term is bounded by the product of the spreads.
     """
-    if not isinstance(x, Zonotope) and not isinstance(y, Zonotope):
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
         return times(x, y)
-    if not isinstance(x, Zonotope):
-        assert isinstance(y, Zonotope)
+    if isinstance(y, Tensor):
+        return as_zonotope(x).map_signed(
+            lambda part: times(part, y), lambda part: times(part, y.abs())
+        )
+    if isinstance(x, Tensor):
         return y.map_signed(lambda part: times(x, part), lambda part: times(x.abs(), part))
-    if not isinstance(y, Zonotope):
-        return x.map_signed(lambda part: times(part, y), lambda part: times(part, y.abs()))
     center = times(x.center, y.center)
     pairs = zip(x.slopes, y.slopes, strict=True)
     slopes = [times(one, y.center) + times(x.center, two) for one, two in pairs]
