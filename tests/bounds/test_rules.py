@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from dnnrepair.bounds.rule import UnboundedError
 from dnnrepair.bounds.zonotope import Zonotope, as_zonotope
@@ -119,7 +118,7 @@ def check(function: Callable[[Any], Any], seed: int, spread: float) -> None:
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**20), spread=st.sampled_from([1e-6, 0.1, 1.0, 4.0]))
 def test_functions_are_enclosed(name: str, seed: int, spread: float) -> None:
     check(ELEMENTWISE[name], seed, spread)
@@ -165,11 +164,11 @@ def test_a_relu_is_enclosed_by_the_smallest_parallelogram() -> None:
 def test_an_operation_without_a_rule_says_so() -> None:
     with pytest.raises(UnboundedError, match=r"no interval rule for aten\.cumprod"):
         aten.cumprod(zonotope(0, 1.0), 1)
+    x = zonotope(0, 1.0)
     with pytest.raises(UnboundedError, match="mask"):
-        x = zonotope(0, 1.0)
-        aten.scaled_dot_product_attention(x, x, x, None, 0.0, True)  # noqa: FBT003
+        aten.scaled_dot_product_attention(x, x, x, None, 0.0, True)
     with pytest.raises(UnboundedError, match="training"):
-        aten.dropout(zonotope(0, 1.0), 0.5, True)  # noqa: FBT003
+        aten.dropout(zonotope(0, 1.0), 0.5, True)
     with pytest.raises(UnboundedError, match="number format"):
         aten.to(zonotope(0, 1.0), torch.float16)
 
@@ -177,6 +176,5 @@ def test_an_operation_without_a_rule_says_so() -> None:
 def test_values_that_are_no_numbers_are_not_hidden() -> None:
     x = zonotope(0, 0.1)
     x.center[0, 0, 0] = torch.nan
-    for function in (aten.relu, aten.tanh, aten.silu, lambda v: aten.max_pool1d(v, 2)):
-        assert as_zonotope(function(x)).spread.isnan().any()
-    assert F.relu(x.center).isnan().any()
+    for name in ("relu", "tanh", "silu", "max_pool1d"):
+        assert as_zonotope((ELEMENTWISE | MIXING)[name](x)).spread.isnan().any()
