@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dnnrepair.bounds.arithmetic import add, matmul, mul
 from dnnrepair.bounds.patched import Entry, Patched, value_of
+from dnnrepair.bounds.remainders import fresh
 from dnnrepair.bounds.rule import bound
 from dnnrepair.bounds.zonotope import Product, Value, Zonotope, as_zonotope, bilinear, point
 
@@ -46,17 +47,17 @@ def layered(x: Value, weight: Value | Patched, layer: Layer) -> Value:
 def _with_entries(found: Value, x: Value, weight: Patched, layer: Layer) -> Zonotope:
     """Add what the changed weights do: ``dw x.center + dw dx``, the last in the remainder."""
     found = found if isinstance(found, Zonotope) else point(found, weight.symbols)
-    slopes, radius = found.slopes.clone(), found.radius.clone()
+    slopes, own = found.slopes.clone(), torch.zeros_like(found.radius)
     for entry in weight.entries:
         unit = layer.unit(entry)
-        term = layer.term(x.center if isinstance(x, Zonotope) else x, entry) * entry.half
+        term = layer.term(_middle(x), entry) * entry.half
         if entry.symbol is None:
-            radius[unit] += term.abs()
+            own[unit] += term.abs()
         else:
             slopes[(entry.symbol, *unit)] += term
         if isinstance(x, Zonotope):
-            radius[unit] += layer.term(x.spread, entry) * entry.half
-    return Zonotope(found.center, slopes, radius)
+            own[unit] += layer.term(x.spread, entry) * entry.half
+    return Zonotope(fresh(found.center, own), slopes, found.radius + own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +109,8 @@ def embedding(weight: Value | Patched, indices: Tensor, *_gradient: Any) -> Zono
 
 
 def _largest(x: Value) -> Tensor:
-    return x.center.abs() + x.spread if isinstance(x, Zonotope) else x.abs()
+    return _middle(x).abs() + x.spread if isinstance(x, Zonotope) else x.abs()
+
+
+def _middle(x: Value) -> Tensor:
+    return (x.center if isinstance(x, Zonotope) else x).detach()

@@ -106,7 +106,7 @@ def torch_value(x: Value | float) -> Value:
 
 
 def _shifted(x: Zonotope, other: Tensor | float) -> Zonotope:
-    center = x.center + other
+    center = x.center + (other.detach() if isinstance(other, Tensor) else other)
     if center.shape == x.center.shape:
         return Zonotope(center, x.slopes, x.radius)
     wide = x.map(lambda part: part.expand_as(center))

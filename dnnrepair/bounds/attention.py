@@ -19,7 +19,7 @@ _MATRIX = 2  # rank of (N, classes)
 @bound("softmax", "_softmax")
 def softmax(x: Zonotope, dim: int, *_type: Any) -> Zonotope:  # noqa: ANN401
     """Bound ``exp(x) / sum(exp(x))``; over classes it remembers the logits."""
-    top = x.center.amax(dim, keepdim=True)
+    top = x.center.detach().amax(dim, keepdim=True)
     shifted = as_zonotope(sub(x, top))
     power = exp(shifted)
     whole = power.map(lambda part: part.sum(dim, keepdim=True))
@@ -30,7 +30,7 @@ def softmax(x: Zonotope, dim: int, *_type: Any) -> Zonotope:  # noqa: ANN401
 @bound("log_softmax", "_log_softmax")
 def log_softmax(x: Zonotope, dim: int, *_type: Any) -> Zonotope:  # noqa: ANN401
     """Bound ``x - log(sum(exp(x)))``; over classes it remembers the logits."""
-    top = x.center.amax(dim, keepdim=True)
+    top = x.center.detach().amax(dim, keepdim=True)
     shifted = as_zonotope(sub(x, top))
     whole = exp(shifted).map(lambda part: part.sum(dim, keepdim=True))
     return _over_classes(as_zonotope(sub(shifted, log(whole))), x, dim)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dnnrepair.bounds.patched import patch
+from dnnrepair.bounds.remainders import effects, telling_size
 from dnnrepair.bounds.rule import UnboundedError
 from dnnrepair.bounds.zonotope import Zonotope, as_zonotope, point
 from dnnrepair.errors import SettingError
@@ -48,7 +49,8 @@ def certify(
     """Return the samples that stay correct wherever in the box the weights lie.
 
     Correct means that the label's logit is at least every other. Plain intervals screen the
-    samples first; zonotopes, which cost a forward pass per place, decide on the rest.
+    samples first; zonotopes, which cost a forward pass per place, take the rest; and what they
+    leave open is decided by a backward pass per class in question.
 
     Rounding: bounds and network are computed in the same number format, in different orders. A
     margin counts only if it exceeds 1000 units of resolution (1.2e-4 in float32) of the sum of
@@ -70,11 +72,14 @@ def certify(
     try:
         for joint in (False, True):
             weights = patch(program.tensors, places, low, high, joint=joint)
-            rows = max(1, _ROWS // (len(places) * joint + 2))
-            rows = min(rows, program.batch_size or rows)
-            for part in torch.nonzero(~correct)[:, 0].split(rows):
-                batch = [x[part] for x in inputs]
-                correct[part] = _margins(program, weights, batch, labels[part]) > 0
+            rows = max(2, _ROWS // (len(places) * joint + 2))
+            size = program.batch_size or telling_size(program, rows) or rows
+            for part in torch.nonzero(~correct)[:, 0].split(size) if not correct.all() else ():
+                index = part[torch.arange(size, device=part.device) % len(part)]
+                batch = [x[index] for x in inputs]
+                with torch.set_grad_enabled(joint):
+                    margins = _margins(program, weights, batch, labels[index])
+                correct[part] = margins[: len(part)] > 0
     except UnboundedError as error:
         return Certified(torch.zeros_like(correct), str(error))
     return Certified(correct)
@@ -87,29 +92,59 @@ def _margins(
     labels: Tensor,
 ) -> Tensor:
     """Return by how much the label's logit exceeds every other at least, ``(n,)``."""
-    count, size = len(labels), program.batch_size
-    index = torch.arange(size or count, device=labels.device) % count
-    with torch.no_grad():
-        found: object = program.run(
-            [x[index] for x in inputs], tensors=cast("Mapping[str, Tensor]", weights)
-        )
-        if isinstance(found, Tensor):  # no place reaches the prediction
-            found = point(found, 0)
-        logits = as_zonotope(found)
-        return _margin(logits.logits or logits, labels[index])[:count]
-
-
-def _margin(logits: Zonotope, labels: Tensor) -> Tensor:
-    """Return the least lead over another class, less what rounding may take, ``(n,)``."""
+    found: object = program.run(inputs, tensors=cast("Mapping[str, Tensor]", weights))
+    if isinstance(found, Tensor):  # no place reaches the prediction
+        found = point(found, 0)
+    logits = as_zonotope(found)
+    logits = logits.logits or logits
     if logits.dim() != _MATRIX:
         message = f"the prediction has shape {tuple(logits.shape)}, not (samples, classes)"
         raise UnboundedError(message)
-    lead = _least_leads(logits, labels)
-    lead.scatter_(1, labels[:, None], torch.inf)  # the label does not compete with itself
+    margins = _least_leads(logits, labels) - _slack(logits)[:, None]
+    margins.scatter_(1, labels[:, None], torch.inf)  # the label does not compete with itself
+    if logits.center.requires_grad and telling_size(program, len(labels)) == len(labels):
+        _follow_back(logits, labels, margins)
+    return margins.amin(1)
+
+
+def _slack(logits: Zonotope) -> Tensor:
+    """Return what rounding may take from a lead, ``(n,)``."""
     product = logits.product
-    scale = (logits.center.abs() + logits.spread).amax(1) if product is None else product.scale
-    slack = _ROUNDING * torch.finfo(scale.dtype).eps * scale
-    return lead.amin(1) - slack
+    size = logits.center.detach().abs() + logits.spread
+    scale = size.amax(1) if product is None else product.scale
+    return _ROUNDING * torch.finfo(scale.dtype).eps * scale
+
+
+def _follow_back(logits: Zonotope, labels: Tensor, margins: Tensor) -> None:
+    """Raise margins that are not positive by following remainders back, one class at a time.
+
+    A sample is given up at the first class that stays open.
+    """
+    slack, rows = _slack(logits), torch.arange(len(labels), device=labels.device)
+    lost = torch.zeros_like(labels, dtype=torch.bool)
+    while bool((waiting := (margins <= 0).any(1) & ~lost).any()):
+        rivals = torch.where(waiting, margins.argmin(1), labels)
+        found = _lead_followed_back(logits, labels, rivals)
+        if found is None:
+            return
+        lead = found - slack
+        won = waiting & (lead > 0)
+        margins[rows[won], rivals[won]] = lead[won]
+        lost |= waiting & ~won
+
+
+def _lead_followed_back(logits: Zonotope, labels: Tensor, rivals: Tensor) -> Tensor | None:
+    """Return the least lead of each label over one rival, ``(n,)``; None if it cannot be told."""
+    index = torch.stack([labels, rivals], 1)  # (n, 2)
+    own, other = logits.center.gather(1, index).unbind(1)
+    moved = effects(own - other, len(labels))
+    if moved is None:
+        return None
+    lead = (own - other).detach() - moved
+    for slope in logits.slopes:
+        mine, its = slope.gather(1, index).unbind(1)
+        lead -= (mine - its).abs()
+    return lead
 
 
 def _least_leads(logits: Zonotope, labels: Tensor) -> Tensor:
@@ -118,7 +153,7 @@ def _least_leads(logits: Zonotope, labels: Tensor) -> Tensor:
     def apart(values: Tensor) -> Tensor:
         return values.gather(-1, labels[:, None].expand(*values.shape[:-1], 1)) - values
 
-    center = apart(logits.center)
+    center = apart(logits.center.detach())
     found = center - _radius(logits, labels)
     for slope in logits.slopes:
         found -= apart(slope).abs()

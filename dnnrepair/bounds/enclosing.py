@@ -214,7 +214,7 @@ def reciprocal(x: Zonotope, floor: Tensor | float | None = None) -> Zonotope:
 
     def turns(slope: Tensor) -> list[Tensor]:
         place = (-slope).clamp(min=0).rsqrt()
-        return [torch.copysign(place, x.center)]
+        return [torch.copysign(place, x.center.detach())]
 
     low = x.low if floor is None else torch.clamp(x.low, min=floor)
     across = (low <= 0) & (x.high >= 0)

@@ -128,7 +128,9 @@ def _divided_by_root(x: Zonotope, dims: int, eps: float) -> Value:
     axes = list(range(-dims, 0))
     square = as_zonotope(mul(x, x))
     variance = as_zonotope(add(square.map(lambda part: part.mean(axes, keepdim=True)), eps))
-    nearest = (x.center.abs() - x.spread).clamp(min=0)  # the smallest magnitude of each value
+    nearest = (x.center.detach().abs() - x.spread).clamp(
+        min=0
+    )  # the smallest magnitude of each value
     floor = (nearest * nearest).mean(axes, keepdim=True) + eps
     return mul(x, rsqrt(variance, floor))
 

@@ -90,7 +90,7 @@ def patch(
     """
     found: dict[str, Patched] = {}
     for name in dict.fromkeys(name for name, _ in places):
-        center = tensors[name].clone()
+        center = tensors[name].detach().clone()
         entries: list[Entry] = []
         for symbol, index in _of(name, places):
             where = tuple(int(i) for i in torch.unravel_index(torch.tensor(index), center.shape))

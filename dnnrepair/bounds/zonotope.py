@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor
 
+from dnnrepair.bounds.remainders import fresh
 from dnnrepair.bounds.rule import Bounded
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Zonotope(Bounded):
     """All values a tensor can take over the search box.
 
     Attributes:
-        center: ``(...)``.
+        center: ``(...)``; the one part through which gradients may flow (see ``remainders.py``).
         slopes: by symbol, ``(k, ...)``.
         radius: of the remainder, ``(...)``, at least 0.
         product: if it is the output of a Linear with classes as its only other dimension.
@@ -62,12 +63,12 @@ class Zonotope(Bounded):
     @property
     def low(self) -> Tensor:
         """The least values."""
-        return self.center - self.spread
+        return self.center.detach() - self.spread
 
     @property
     def high(self) -> Tensor:
         """The greatest values."""
-        return self.center + self.spread
+        return self.center.detach() + self.spread
 
     def full(self) -> Zonotope:
         """Return itself."""
@@ -100,11 +101,9 @@ class Zonotope(Bounded):
 
     def between(self, slope: Tensor, low: Tensor, high: Tensor) -> Zonotope:
         """Enclose a function ``f`` with ``slope x + low <= f(x) <= slope x + high`` elementwise."""
-        return Zonotope(
-            slope * self.center + (low + high) / 2,
-            self.slopes * slope,
-            self.radius * slope.abs() + (high - low) / 2,
-        )
+        half = (high - low) / 2
+        center = fresh(slope * self.center + (low + high) / 2, half)
+        return Zonotope(center, self.slopes * slope, self.radius * slope.abs() + half)
 
 
 Value: TypeAlias = Tensor | Zonotope
@@ -112,6 +111,7 @@ Value: TypeAlias = Tensor | Zonotope
 
 def point(value: Tensor, symbols: int) -> Zonotope:
     """Return a value that is known exactly."""
+    value = value.detach()
     return Zonotope(value, value.new_zeros(symbols, *value.shape), torch.zeros_like(value))
 
 
@@ -146,16 +146,19 @@ def bilinear(x: Value, y: Value, times: Callable[[Tensor, Tensor], Tensor]) -> V
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         return times(x, y)
     if isinstance(y, Tensor):
+        right = y.detach()
         return as_zonotope(x).map_signed(
-            lambda part: times(part, y), lambda part: times(part, y.abs())
+            lambda part: times(part, right), lambda part: times(part, right.abs())
         )
     if isinstance(x, Tensor):
-        return y.map_signed(lambda part: times(x, part), lambda part: times(x.abs(), part))
-    center = times(x.center, y.center)
+        left = x.detach()
+        return y.map_signed(lambda part: times(left, part), lambda part: times(left.abs(), part))
+    left, right, cross = x.center.detach(), y.center.detach(), times(x.spread, y.spread)
+    center = fresh(times(x.center, y.center), cross)
     pairs = zip(x.slopes, y.slopes, strict=True)
-    slopes = [times(one, y.center) + times(x.center, two) for one, two in pairs]
-    radius = times(x.radius, y.center.abs()) + times(x.center.abs(), y.radius)
-    return Zonotope(center, _stacked(slopes, center), radius + times(x.spread, y.spread))
+    slopes = [times(one, right) + times(left, two) for one, two in pairs]
+    radius = times(x.radius, right.abs()) + times(left.abs(), y.radius)
+    return Zonotope(center, _stacked(slopes, center), radius + cross)
 
 
 def _stacked(slopes: list[Tensor], like: Tensor) -> Tensor:
