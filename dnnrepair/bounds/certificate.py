@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from dnnrepair.bounds.margins import logits_of, margins_of
 from dnnrepair.bounds.patched import patch
-from dnnrepair.bounds.remainders import effects, telling_size
+from dnnrepair.bounds.remainders import telling_size
 from dnnrepair.bounds.rule import UnboundedError
-from dnnrepair.bounds.zonotope import Zonotope, as_zonotope, point
 from dnnrepair.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from dnnrepair.bounds.patched import Patched
     from dnnrepair.program import GraphProgram
 
-_ROUNDING = 1000  # of a verdict's terms, in units of the number format's resolution
 _ROWS = 512  # samples times parts of a zonotope that are computed at once
-_MATRIX = 2  # rank of (N, classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +42,15 @@ def certify(
     high: Tensor,
     inputs: Sequence[Tensor],
     labels: Tensor,
+    *,
+    halvings: int = 4,
 ) -> Certified:
     """Return the samples that stay correct wherever in the box the weights lie.
 
     Correct means that the label's logit is at least every other. Plain intervals screen the
-    samples first; zonotopes, which cost a forward pass per place, take the rest; and what they
-    leave open is decided by a backward pass per class in question.
-
-    Rounding: bounds and network are computed in the same number format, in different orders. A
-    margin counts only if it exceeds 1000 units of resolution (1.2e-4 in float32) of the sum of
-    absolute terms behind the logits; errors seen in practice are below 20 units.
+    samples first. Zonotopes, which cost a forward pass per place, take the rest, and what they
+    leave open is decided by a backward pass per class in question. What is open even then is tried
+    again on the two halves of the box, cut across the place that moves the logits most.
 
     Args:
         program: the network, in evaluation mode.
@@ -63,115 +59,82 @@ def certify(
         high: their greatest values, ``(k,)``.
         inputs: one tensor per input, ``(n, ...)``.
         labels: class of each sample, ``(n,)``.
+        halvings: how often a box is cut at most; a sample is given up at the first piece that
+            stays open.
 
     Raises:
         SettingError: a place does not exist or is named twice, or the box is empty.
     """
     _check(program.tensors, places, low, high)
+    search = _Search(program, tuple(places), tuple(inputs), labels)
     correct = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     try:
-        for joint in (False, True):
-            weights = patch(program.tensors, places, low, high, joint=joint)
-            rows = max(2, _ROWS // (len(places) * joint + 2))
-            size = program.batch_size or telling_size(program, rows) or rows
-            for part in torch.nonzero(~correct)[:, 0].split(size) if not correct.all() else ():
-                index = part[torch.arange(size, device=part.device) % len(part)]
-                batch = [x[index] for x in inputs]
-                with torch.set_grad_enabled(joint):
-                    margins = _margins(program, weights, batch, labels[index])
-                correct[part] = margins[: len(part)] > 0
+        every = torch.arange(len(labels), device=labels.device)
+        certain, _ = search.bounded(_Box(low, high), every, joint=False)
+        correct[every[certain]] = True
+        correct[search.settled(_Box(low, high), every[~certain], halvings)] = True
     except UnboundedError as error:
         return Certified(torch.zeros_like(correct), str(error))
     return Certified(correct)
 
 
-def _margins(
-    program: GraphProgram,
-    weights: Mapping[str, Patched],
-    inputs: Sequence[Tensor],
-    labels: Tensor,
-) -> Tensor:
-    """Return by how much the label's logit exceeds every other at least, ``(n,)``."""
-    found: object = program.run(inputs, tensors=cast("Mapping[str, Tensor]", weights))
-    if isinstance(found, Tensor):  # no place reaches the prediction
-        found = point(found, 0)
-    logits = as_zonotope(found)
-    logits = logits.logits or logits
-    if logits.dim() != _MATRIX:
-        message = f"the prediction has shape {tuple(logits.shape)}, not (samples, classes)"
-        raise UnboundedError(message)
-    margins = _least_leads(logits, labels) - _slack(logits)[:, None]
-    margins.scatter_(1, labels[:, None], torch.inf)  # the label does not compete with itself
-    if logits.center.requires_grad and telling_size(program, len(labels)) == len(labels):
-        _follow_back(logits, labels, margins)
-    return margins.amin(1)
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """Values from ``low`` to ``high``, ``(k,)`` each."""
+
+    low: Tensor
+    high: Tensor
+
+    def halves(self, place: int) -> Iterator[_Box]:
+        """Yield the two halves across a place; they share the cut, so nothing falls between."""
+        middle = torch.lerp(self.low[place], self.high[place], 0.5)
+        upper, lower = self.low.clone(), self.high.clone()
+        upper[place] = lower[place] = middle
+        yield _Box(self.low, lower)
+        yield _Box(upper, self.high)
 
 
-def _slack(logits: Zonotope) -> Tensor:
-    """Return what rounding may take from a lead, ``(n,)``."""
-    product = logits.product
-    size = logits.center.detach().abs() + logits.spread
-    scale = size.amax(1) if product is None else product.scale
-    return _ROUNDING * torch.finfo(scale.dtype).eps * scale
+@dataclass(frozen=True, slots=True)
+class _Search:
+    program: GraphProgram
+    places: tuple[tuple[str, int], ...]
+    inputs: tuple[Tensor, ...]
+    labels: Tensor
 
+    def settled(self, box: _Box, samples: Tensor, halvings: int) -> Tensor:
+        """Return which of the samples (by index) are correct all over the box."""
+        if not len(samples):
+            return samples
+        certain, influence = self.bounded(box, samples, joint=True)
+        rest = samples[~certain]
+        if not halvings:
+            return samples[certain]
+        for half in box.halves(int(influence.argmax())):
+            rest = self.settled(half, rest, halvings - 1)
+        return torch.cat([samples[certain], rest])
 
-def _follow_back(logits: Zonotope, labels: Tensor, margins: Tensor) -> None:
-    """Raise margins that are not positive by following remainders back, one class at a time.
-
-    A sample is given up at the first class that stays open.
-    """
-    slack, rows = _slack(logits), torch.arange(len(labels), device=labels.device)
-    lost = torch.zeros_like(labels, dtype=torch.bool)
-    while bool((waiting := (margins <= 0).any(1) & ~lost).any()):
-        rivals = torch.where(waiting, margins.argmin(1), labels)
-        found = _lead_followed_back(logits, labels, rivals)
-        if found is None:
-            return
-        lead = found - slack
-        won = waiting & (lead > 0)
-        margins[rows[won], rivals[won]] = lead[won]
-        lost |= waiting & ~won
-
-
-def _lead_followed_back(logits: Zonotope, labels: Tensor, rivals: Tensor) -> Tensor | None:
-    """Return the least lead of each label over one rival, ``(n,)``; None if it cannot be told."""
-    index = torch.stack([labels, rivals], 1)  # (n, 2)
-    own, other = logits.center.gather(1, index).unbind(1)
-    moved = effects(own - other, len(labels))
-    if moved is None:
-        return None
-    lead = (own - other).detach() - moved
-    for slope in logits.slopes:
-        mine, its = slope.gather(1, index).unbind(1)
-        lead -= (mine - its).abs()
-    return lead
-
-
-def _least_leads(logits: Zonotope, labels: Tensor) -> Tensor:
-    """Return lower bounds of ``logits[label] - logits[class]``, ``(n, classes)``."""
-
-    def apart(values: Tensor) -> Tensor:
-        return values.gather(-1, labels[:, None].expand(*values.shape[:-1], 1)) - values
-
-    center = apart(logits.center.detach())
-    found = center - _radius(logits, labels)
-    for slope in logits.slopes:
-        found -= apart(slope).abs()
-    return found
-
-
-def _radius(logits: Zonotope, labels: Tensor) -> Tensor:
-    """Return the remainder of each difference; through the last Linear's rows where known."""
-    product = logits.product
-    own = logits.radius if product is None else product.own
-    found = own.gather(1, labels[:, None]) + own
-    if product is None:
-        return found
-    for label in labels.unique():
-        rows = labels == label
-        apart = (product.weight[label] - product.weight).abs()
-        found[rows] += product.radius[rows] @ apart.T
-    return found
+    def bounded(self, box: _Box, samples: Tensor, *, joint: bool) -> tuple[Tensor, Tensor]:
+        """Return which samples are certainly correct, and how far each place moves the logits."""
+        tensors = self.program.tensors
+        weights = patch(tensors, self.places, box.low, box.high, joint=joint)
+        values = cast("Mapping[str, Tensor]", weights)
+        rows = max(1, _ROWS // (len(self.places) * joint + 2))
+        rows = min(rows, self.program.batch_size or rows)
+        certain = torch.zeros_like(samples, dtype=torch.bool)
+        influence = torch.zeros(len(self.places), dtype=torch.float64)
+        for part in torch.arange(len(samples), device=samples.device).split(rows):
+            size = self.program.batch_size or telling_size(self.program, len(part))
+            index = samples[part[torch.arange(size, device=part.device) % len(part)]]
+            with torch.set_grad_enabled(joint):
+                found: object = self.program.run([x[index] for x in self.inputs], tensors=values)
+                logits = logits_of(found)
+                margins = margins_of(
+                    logits, self.labels[index], by_sample=self.program.batch_size is None
+                )
+            certain[part] = margins[: len(part)] > 0
+            moved = logits.slopes.abs().sum((1, 2)).double().cpu()
+            influence[: len(moved)] += moved.nan_to_num()
+        return certain, influence
 
 
 def _check(

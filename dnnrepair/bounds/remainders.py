@@ -8,6 +8,7 @@ the center, and holds its own half-width.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,16 +50,11 @@ def effects(differences: Tensor, batch: int) -> Tensor | None:
     return found
 
 
-def telling_size(program: GraphProgram, most: int) -> int | None:
-    """Return the largest batch size up to ``most`` that no dimension in the network has.
-
-    None if the program runs with one batch size only.
-    """
-    if program.batch_size is not None:
-        return None
+def telling_size(program: GraphProgram, least: int) -> int:
+    """Return the smallest batch size from ``least`` on that no dimension in the network has."""
     taken = {size for tensor in program.tensors.values() for size in tensor.shape}
     taken |= {size for site in program.sites for size in site.shape}
-    return next((size for size in range(most, 1, -1) if size not in taken), None)
+    return next(size for size in count(max(2, least)) if size not in taken)
 
 
 def _leaves(value: Tensor) -> list[Tensor]:
