@@ -70,7 +70,7 @@ def certify(
     correct = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     try:
         every = torch.arange(len(labels), device=labels.device)
-        certain, _ = search.bounded(_Box(low, high), every, joint=False)
+        certain, *_ = search.bounded(_Box(low, high), every, joint=False)
         correct[every[certain]] = True
         correct[search.settled(_Box(low, high), every[~certain], halvings)] = True
     except UnboundedError as error:
@@ -105,22 +105,22 @@ class _Search:
         """Return which of the samples (by index) are correct all over the box."""
         if not len(samples):
             return samples
-        certain, influence = self.bounded(box, samples, joint=True)
-        rest = samples[~certain]
+        certain, hope, influence = self.bounded(box, samples, joint=True)
+        rest = samples[~certain & hope]
         if not halvings:
             return samples[certain]
         for half in box.halves(int(influence.argmax())):
             rest = self.settled(half, rest, halvings - 1)
         return torch.cat([samples[certain], rest])
 
-    def bounded(self, box: _Box, samples: Tensor, *, joint: bool) -> tuple[Tensor, Tensor]:
-        """Return which samples are certainly correct, and how far each place moves the logits."""
+    def bounded(self, box: _Box, samples: Tensor, *, joint: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which samples are certain, which may become so, and each place's influence."""
         tensors = self.program.tensors
         weights = patch(tensors, self.places, box.low, box.high, joint=joint)
         values = cast("Mapping[str, Tensor]", weights)
         rows = max(1, _ROWS // (len(self.places) * joint + 2))
         rows = min(rows, self.program.batch_size or rows)
-        certain = torch.zeros_like(samples, dtype=torch.bool)
+        certain, hope = torch.zeros(2, len(samples), dtype=torch.bool, device=samples.device)
         influence = torch.zeros(len(self.places), dtype=torch.float64)
         for part in torch.arange(len(samples), device=samples.device).split(rows):
             size = self.program.batch_size or telling_size(self.program, len(part))
@@ -128,13 +128,14 @@ class _Search:
             with torch.set_grad_enabled(joint):
                 found: object = self.program.run([x[index] for x in self.inputs], tensors=values)
                 logits = logits_of(found)
-                margins = margins_of(
+                margins, open_to = margins_of(
                     logits, self.labels[index], by_sample=self.program.batch_size is None
                 )
             certain[part] = margins[: len(part)] > 0
+            hope[part] = open_to[: len(part)]
             moved = logits.slopes.abs().sum((1, 2)).double().cpu()
             influence[: len(moved)] += moved.nan_to_num()
-        return certain, influence
+        return certain, hope, influence
 
 
 def _check(

@@ -10,6 +10,7 @@ from dnnrepair.bounds.rule import UnboundedError
 from dnnrepair.bounds.zonotope import Zonotope, as_zonotope, point
 
 _ROUNDING = 1000  # of a verdict's terms, in units of the number format's resolution
+_REACH = 8  # times a lead: a larger remainder does not fit into it when the box is cut
 _MATRIX = 2  # rank of (N, classes)
 
 
@@ -28,8 +29,11 @@ def logits_of(prediction: object) -> Zonotope:
     return found
 
 
-def margins_of(logits: Zonotope, labels: Tensor, *, by_sample: bool) -> Tensor:
+def margins_of(logits: Zonotope, labels: Tensor, *, by_sample: bool) -> tuple[Tensor, Tensor]:
     """Return the least lead over another class, less what rounding may take, ``(n,)``.
+
+    Also return which samples a smaller box may settle, ``(n,)``: those on which the changes' linear
+    effect leaves a lead that is no less than a small part of the remainder.
 
     Rounding: bounds and network are computed in the same number format, in different orders. A
     lead counts only beyond 1000 units of resolution (1.2e-4 in float32) of the sum of absolute
@@ -42,9 +46,10 @@ def margins_of(logits: Zonotope, labels: Tensor, *, by_sample: bool) -> Tensor:
     """
     margins = _least_leads(logits, labels) - _slack(logits)[:, None]
     margins.scatter_(1, labels[:, None], torch.inf)  # the label does not compete with itself
+    hope = torch.ones_like(labels, dtype=torch.bool)
     if by_sample and logits.center.requires_grad:
-        _follow_back(logits, labels, margins)
-    return margins.amin(1)
+        hope = _follow_back(logits, labels, margins)
+    return margins.amin(1), hope
 
 
 def _slack(logits: Zonotope) -> Tensor:
@@ -55,32 +60,33 @@ def _slack(logits: Zonotope) -> Tensor:
     return _ROUNDING * torch.finfo(scale.dtype).eps * scale
 
 
-def _follow_back(logits: Zonotope, labels: Tensor, margins: Tensor) -> None:
+def _follow_back(logits: Zonotope, labels: Tensor, margins: Tensor) -> Tensor:
     """Raise margins that are not positive by following remainders back, one class at a time.
 
-    A sample is given up at the first class that stays open.
+    A sample is given up at the first class that stays open; whether there is hope is returned.
     """
     slack, rows = _slack(logits), torch.arange(len(labels), device=labels.device)
     lost = torch.zeros_like(labels, dtype=torch.bool)
+    hope = torch.ones_like(lost)
     while bool((waiting := (margins <= 0).any(1) & ~lost).any()):
         rivals = torch.where(waiting, margins.argmin(1), labels)
-        found = _lead_followed_back(logits, labels, rivals)
-        if found is None:
-            return
-        lead = found - slack
-        won = waiting & (lead > 0)
-        margins[rows[won], rivals[won]] = lead[won]
+        own, other = logits.center.gather(1, torch.stack([labels, rivals], 1)).unbind(1)
+        moved = effects(own - other, len(labels))
+        if moved is None:
+            break
+        lead = _linear_lead(logits, labels, rivals) - slack
+        won = waiting & (lead > moved)
+        margins[rows[won], rivals[won]] = (lead - moved)[won]
+        hope &= ~waiting | (moved < _REACH * lead)
         lost |= waiting & ~won
+    return hope
 
 
-def _lead_followed_back(logits: Zonotope, labels: Tensor, rivals: Tensor) -> Tensor | None:
-    """Return the least lead of each label over one rival, ``(n,)``; None if it cannot be told."""
+def _linear_lead(logits: Zonotope, labels: Tensor, rivals: Tensor) -> Tensor:
+    """Return the least lead over one rival each if there were no remainders, ``(n,)``."""
     index = torch.stack([labels, rivals], 1)  # (n, 2)
-    own, other = logits.center.gather(1, index).unbind(1)
-    moved = effects(own - other, len(labels))
-    if moved is None:
-        return None
-    lead = (own - other).detach() - moved
+    own, other = logits.center.detach().gather(1, index).unbind(1)
+    lead = own - other
     for slope in logits.slopes:
         mine, its = slope.gather(1, index).unbind(1)
         lead -= (mine - its).abs()

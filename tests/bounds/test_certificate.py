@@ -151,7 +151,7 @@ def candidates(low: Tensor, high: Tensor, count: int, rng: torch.Generator) -> T
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(
     seed=st.integers(0, 2**20),
     count=st.integers(1, 5),
@@ -176,7 +176,7 @@ def test_no_candidate_changes_a_certified_verdict(
     labels[:5] = (labels[:5] + 1) % 3  # wrong before the search
     found = certify(program, places, low, high, [inputs], labels)
     assert not found.reason
-    for values in candidates(low, high, 30, rng):
+    for values in candidates(low, high, 20, rng):
         broken = found.correct & ~verdicts(program, places, values, inputs, labels)
         assert not broken.any()
 
@@ -231,6 +231,34 @@ def test_most_verdicts_are_certified_in_arachnes_box(
     assert found.correct.sum() >= share * right.sum()
     for values in candidates(low, high, 20, rng):
         assert verdicts(program, places, values, inputs, labels)[found.correct].all()
+
+
+def test_cutting_the_box_certifies_more() -> None:
+    built, program = reference("mlp-relu")
+    assert built.targets is not None
+    inputs, labels = built.inputs[0][:200], built.targets[:200]
+    places = [("layers.0.weight", 64 * row + 20) for row in range(0, 64, 7)]
+    low, high = arachne_box(program.tensors["layers.0.weight"], len(places))
+    whole, cut = (
+        certify(program, places, low, high, [inputs], labels, halvings=halvings).correct
+        for halvings in (0, 4)
+    )
+    assert cut[whole].all()
+    assert cut.sum() > whole.sum()
+
+
+def test_a_fixed_batch_size_is_kept() -> None:
+    program, inputs = network("mlp")
+    module = _mlp().eval()
+    fixed = GraphProgram.of(torch.export.export(module, (inputs[:7],)))
+    assert fixed.batch_size == 7
+    labels = torch.cat([fixed.run([part]) for part in inputs[:35].split(7)]).argmax(1)
+    place, now = [("0.weight", 3)], fixed.tensors["0.weight"].view(-1)[3:4]
+    found = certify(fixed, place, now - 0.1, now + 0.1, [inputs[:33]], labels[:33])
+    free = program.with_tensors(fixed.tensors)
+    assert found.correct.float().mean() > 0.5
+    for values in candidates(now - 0.1, now + 0.1, 10, torch.Generator().manual_seed(0)):
+        assert verdicts(free, place, values, inputs[:33], labels[:33])[found.correct].all()
 
 
 def test_places_that_no_logit_reads_leave_every_verdict() -> None:

@@ -118,14 +118,14 @@ def check(function: Callable[[Any], Any], seed: int, spread: float) -> None:
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**20), spread=st.sampled_from([1e-6, 0.1, 1.0, 4.0]))
 def test_functions_are_enclosed(name: str, seed: int, spread: float) -> None:
     check(ELEMENTWISE[name], seed, spread)
 
 
 @pytest.mark.parametrize("name", MIXING)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**20), spread=st.sampled_from([1e-6, 0.02, 0.3, 2.0]))
 def test_what_mixes_values_is_enclosed(name: str, seed: int, spread: float) -> None:
     check(MIXING[name], seed, spread)
