@@ -61,7 +61,6 @@ class Shards:
                     whole[kind][place] = known + value if known is not None and streamed else value
         return whole, sum(count for _, count, _ in gathered)
 
-
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of everybody's values; all processes must ask for it together.
 

@@ -126,7 +126,9 @@ class BatchedEvaluator:
         """
         check_values(values, self.places)
         if self.dropped.keep is not None or self.shards.world > 1:
-            message = "logits are known for evaluated inputs only; prepare without box, on one process"
+            message = (
+                "logits are known for evaluated inputs only; prepare without box, on one process"
+            )
             raise SettingError(message)
         return self._fitting(lambda: self._logits(values))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
     from dnnrepair.sharding import Shards
 
-SMALLEST, LARGEST = 64, 4096  # inputs in a block
+SMALLEST, LARGEST = 256, 4096  # inputs in a block
 
 
 @dataclass(frozen=True, slots=True)

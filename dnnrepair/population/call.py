@@ -30,6 +30,7 @@ class Call:
         frame: the block of inputs.
         chunk: the candidates.
         out: the operation's value in the unpatched network.
+        reusable: nothing else reads the first argument, so its memory may serve for the result.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Call:
     frame: Frame
     chunk: Chunk
     out: Shared
+    reusable: bool = False
 
     @property
     def input(self) -> Any:  # noqa: ANN401 - any kind

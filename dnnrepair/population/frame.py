@@ -100,8 +100,12 @@ def owned(value: T) -> T:
 
 
 def _is_dense(value: Tensor) -> bool:
-    return value.is_contiguous() or value.dim() == 4 and value.is_contiguous(  # noqa: PLR2004
-        memory_format=torch.channels_last
+    return (
+        value.is_contiguous()
+        or value.dim() == 4
+        and value.is_contiguous(  # noqa: PLR2004
+            memory_format=torch.channels_last
+        )
     )
 
 

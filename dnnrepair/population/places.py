@@ -112,9 +112,7 @@ class Places:
         return changed
 
 
-def check_values(
-    values: Tensor, places: Places, box: tuple[Tensor, Tensor] | None = None
-) -> None:
+def check_values(values: Tensor, places: Places, box: tuple[Tensor, Tensor] | None = None) -> None:
     """Refuse candidates that are none.
 
     Args:

@@ -72,7 +72,9 @@ def prepare(
 NAIVE_BLOCK = 256  # inputs at a time; larger ones leave the cache
 
 
-def naive(subject: Subject, places: Sequence[Place], samples: Samples, fitness: Fitness) -> Evaluator:
+def naive(
+    subject: Subject, places: Sequence[Place], samples: Samples, fitness: Fitness
+) -> Evaluator:
     """Return the oracle: it writes the weights, runs the whole network, and so on.
 
     Raises:

@@ -119,9 +119,7 @@ class Judge:
             score = torch.logit(score)
         return torch.cat([torch.zeros_like(score), score])
 
-    def judge(
-        self, outputs: Outputs, targets: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def judge(self, outputs: Outputs, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return verdicts ``(p, n)`` and weighted sums ``(F, p)`` as whole numbers of 2^-24.
 
         Args:

@@ -14,12 +14,15 @@ from dnnrepair.population.frame import Chunk, Constants, Frame
 from dnnrepair.population.operations.generic import generic
 from dnnrepair.population.operations.parameters import view_of_parameter
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
+from dnnrepair.sites import KIND_OF_OP, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dnnrepair.population.places import Places
     from dnnrepair.program import GraphProgram
+
+_ALLOCATING = frozenset({Kind.AFFINE, Kind.NORM, Kind.ADD, Kind.ACTIVATION})
 
 SHAPE = "prediction shape"  # under this key a frame keeps it
 
@@ -37,6 +40,7 @@ class Step:
         rule: for values that differ between candidates; None if there is none.
         writers: of its arguments from outside the suffix, which operation last overwrote them.
         forgotten: nodes that no later step reads.
+        reusable: the first argument is memory of its own that nothing else reads.
     """
 
     node: fx.Node
@@ -47,6 +51,7 @@ class Step:
     rule: Rule | None = None
     writers: Mapping[str, str] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
+    reusable: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,6 +186,7 @@ class _Run:
             frame=self._frame,
             chunk=self._chunk,
             out=Shared(self._frame, step.names, node.name),
+            reusable=step.reusable,
         )
 
     def _fixed(self, node: fx.Node, step: Step) -> Any:  # noqa: ANN401 - as above
@@ -223,8 +229,16 @@ def _step(node: fx.Node, twin: Any, overwrites: str, writers: Mapping[str, str])
         overwrites=overwrites,
         named=named,
         rule=rules[op] if op in rules else None,
+        reusable=_is_reusable(node),
         writers={s.name: writers[s.name] for s in node.all_input_nodes if s.name in writers},
     )
+
+
+def _is_reusable(node: fx.Node) -> bool:
+    source = node.all_input_nodes[0]
+    if source.op != "call_function" or len(source.users) > 1:
+        return False
+    return KIND_OF_OP.get(operation_name(source, named_arguments(source))) in _ALLOCATING
 
 
 def _needed(found: Sequence[Step], output: str) -> Iterator[Step]:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 MOSTLY = 0.75  # of the channels changed: then the whole convolution costs no more than the change
 
 
-@rule(
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"
-)
+@rule("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def convolution(call: Call) -> Any:  # noqa: ANN401 - a value
     """Convolve a ``(n, C, *space)`` input."""
     conv = _Convolution.of(call)
@@ -42,8 +40,7 @@ def convolution(call: Call) -> Any:  # noqa: ANN401 - a value
         size = values.shape[:2]
         folded = values.flatten(0, 1)
         unfolded = [
-            Patched(w.column, w.unit, lambda x, w=w: w.plane(x).unflatten(0, size))
-            for w in patched
+            Patched(w.column, w.unit, lambda x, w=w: w.plane(x).unflatten(0, size)) for w in patched
         ]
         add_responses(out, folded, unfolded, call.chunk.change, 1)
     return Dense(out)
@@ -162,9 +159,7 @@ class _Convolution:
         if isinstance(bias, Edited):
             space = self.call.out.shape[2:]
             for column, (unit,) in zip(bias.columns, bias.indices, strict=True):
-                entries.append(
-                    Patched(column, unit, lambda x: x.new_ones(len(x), *space))
-                )
+                entries.append(Patched(column, unit, lambda x: x.new_ones(len(x), *space)))
         return entries
 
     def _entry(self, column: int, index: tuple[int, ...]) -> Patched:

@@ -13,6 +13,8 @@ from dnnrepair.population.values import Dense, Edited, Shared, Sparse, dense
 if TYPE_CHECKING:
     from dnnrepair.population.call import Call
 
+IN_PLACE = {"relu": torch.relu_}  # where the argument is read by nothing else
+
 
 @rule(
     *"relu relu6 leaky_relu elu selu celu gelu silu mish softplus sigmoid tanh hardtanh".split(),
@@ -27,7 +29,8 @@ def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
         return NotImplemented
     if any(isinstance(value, Tensor | Shared) for value in call.named.values()):
         return NotImplemented  # its settings have shapes of their own
-    values = call.on(source.values)
+    in_place = IN_PLACE.get(call.op) if call.reusable else None
+    values = in_place(source.values) if in_place else call.on(source.values)
     if isinstance(source, Dense):
         return Dense(values)
     return Sparse(values, source.units, call.out, source.dim, source.span)
@@ -118,7 +121,9 @@ def _broadcast(call: Call, source: Sparse, other: Tensor | Shared) -> Any:  # no
     small = other.view(*(1 for _ in range(len(shape) - other.dim())), *other.shape)
     if source.span > 1 or small.dim() == 0 or small.shape[0] != 1:
         return call.frame.get(place, lambda _: cut(other))
-    wide = small.expand(*small.shape[: source.dim], shape[source.dim], *small.shape[source.dim + 1 :])
+    wide = small.expand(
+        *small.shape[: source.dim], shape[source.dim], *small.shape[source.dim + 1 :]
+    )
     return call.constant(source.units, lambda: pick(wide, units, source.dim, 1).unsqueeze(1))
 
 
@@ -153,5 +158,3 @@ def _same_rank(one: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - dense
         else v
         for v, rank in zip((one, other), ranks, strict=True)
     )
-
-

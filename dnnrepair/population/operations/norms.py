@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 def norm(call: Call) -> Any:  # noqa: ANN401 - a value
     """Normalize, then scale and shift each unit."""
     source = call.input
-    if call.get("training", False) or call.get("use_input_stats", False) and call.get("running_mean") is not None:
+    if (
+        call.get("training", False)
+        or call.get("use_input_stats", False)
+        and call.get("running_mean") is not None
+    ):
         return NotImplemented
     if isinstance(source, Shared):
         return _patched_only(call, source)
     if not call.only_input_varies():
         return NotImplemented
-    if isinstance(source, Sparse) and call.op == "batch_norm" and (source.dim, source.span) == (1, 1):
+    if (
+        isinstance(source, Sparse)
+        and call.op == "batch_norm"
+        and (source.dim, source.span) == (1, 1)
+    ):
         return _scaled(call, source)
     if isinstance(source, Dense) and call.op in ("batch_norm", "group_norm"):
         return Dense(call.on(source.values.flatten(0, 1)).unflatten(0, source.values.shape[:2]))

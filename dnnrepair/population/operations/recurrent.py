@@ -87,7 +87,12 @@ class _Layers:
 
     @classmethod
     def of(
-        cls, call: Call, source: Any, initial: Sequence[Any], per: int, directions: int  # noqa: ANN401
+        cls,
+        call: Call,
+        source: Any,
+        initial: Sequence[Any],
+        per: int,
+        directions: int,  # noqa: ANN401
     ) -> _Layers:
         params = call.get("params")
         groups = [params[i : i + per] for i in range(0, len(params), per)]
@@ -151,7 +156,9 @@ class _Layers:
         steps: list[Tensor] = []
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
-            base = weights.of_shared(inputs[time], time, apart=self.cell is _gru) if shared else None
+            base = (
+                weights.of_shared(inputs[time], time, apart=self.cell is _gru) if shared else None
+            )
             hidden, cell = self.cell(weights, inputs[time], base, hidden, cell)
             steps.append(hidden)
         return steps[::-1] if direction else steps, [hidden, cell][: len(self.initial)]
@@ -160,8 +167,10 @@ class _Layers:
         def first(value: Tensor) -> Tensor:
             return value[place].t().contiguous()
 
-        own = state.derived((self.call.name, place), first) if isinstance(state, Shared) else (
-            first(state)
+        own = (
+            state.derived((self.call.name, place), first)
+            if isinstance(state, Shared)
+            else (first(state))
         )
         return own.unsqueeze(1).expand(-1, len(self.call.chunk), -1)  # (units, p, n)
 
@@ -171,7 +180,8 @@ class _Layers:
         ends = torch.stack([states[kind] for states in last]).permute(2, 0, 3, 1)
         if count:
             whole = self.source.frame.get(
-                (self.call.name, "ends", kind), lambda live: self.call.out.read(live)[kind + 1][:count]
+                (self.call.name, "ends", kind),
+                lambda live: self.call.out.read(live)[kind + 1][:count],
             )
             ends = torch.cat([whole.expand(len(self.call.chunk), *whole.shape), ends], 1)
         return Dense(ends)
@@ -259,16 +269,16 @@ class _Weights:
         gates = _product([joined], rows, bias)
         return gates if base is None else gates.add_(base)
 
-    def _changes(
-        self, values: Tensor, places: tuple[tuple[int, int | None], ...]
-    ) -> list[Tensor]:
+    def _changes(self, values: Tensor, places: tuple[tuple[int, int | None], ...]) -> list[Tensor]:
         """Return each patched weight's change times the value it weighs, ``(k, p, n)``."""
         if not places:
             return []
         columns = self.call.frame.constants.index(tuple(column for column, _ in places))
         change = self.call.chunk.column_last(columns).unsqueeze(2)  # (k, p, 1)
         ones = torch.ones_like(values[:1])
-        taken = [ones if feature is None else values[feature : feature + 1] for _, feature in places]
+        taken = [
+            ones if feature is None else values[feature : feature + 1] for _, feature in places
+        ]
         return [torch.cat(taken) * change]
 
 
@@ -282,7 +292,9 @@ def _product(weights: list[Tensor], rows: list[Tensor], bias: Tensor | None) -> 
 
 
 def _split(
-    weight: Any, bias: Any, scale: Tensor  # noqa: ANN401 - tensors, some of them patched
+    weight: Any,
+    bias: Any,
+    scale: Tensor,  # noqa: ANN401 - tensors, some of them patched
 ) -> tuple[Tensor, Tensor, tuple[tuple[int, int | None], ...]]:
     """Return unpatched weights, columns for the patched ones, and what these are."""
     base = weight.base if isinstance(weight, Edited) else weight
@@ -295,7 +307,11 @@ def _split(
     feeds = base.new_zeros(len(base), len(entries))
     for place, (_, row, _) in enumerate(entries):
         feeds[row, place] = scale[row]
-    return base * scale.unsqueeze(1), feeds, tuple((column, feature) for column, _, feature in entries)
+    return (
+        base * scale.unsqueeze(1),
+        feeds,
+        tuple((column, feature) for column, _, feature in entries),
+    )
 
 
 def _column(bias: Any, scale: Tensor) -> Tensor | None:  # noqa: ANN401 - a bias

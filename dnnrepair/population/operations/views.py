@@ -171,7 +171,9 @@ def cat(call: Call) -> Any:  # noqa: ANN401 - a value
         if isinstance(part, Sparse | Dense):
             own = part.units if isinstance(part, Sparse) else range(part.shape[dim])
             units.extend(start + unit for unit in own)
-            values.append(part.values if isinstance(part, Sparse) else part.values.movedim(dim + 1, 0))
+            values.append(
+                part.values if isinstance(part, Sparse) else part.values.movedim(dim + 1, 0)
+            )
         start += part.shape[dim]
     return Sparse(torch.cat(values), tuple(units), call.out, dim)
 
