@@ -71,6 +71,12 @@ def _trial(population: list[list[float]], target: int, numbers: Numbers, box: Bo
     a, b, c = (population[int(numbers.donors[i * members + target])] for i in range(3))
     scale = float(numbers.scale)
     low, high = box.low.tolist(), box.high.tolist()
-    mutant = [min(max(x + scale * (y - z), l), h) for x, y, z, l, h in zip(a, b, c, low, high, strict=True)]
+    mutant = [
+        min(max(x + scale * (y - z), l), h)
+        for x, y, z, l, h in zip(a, b, c, low, high, strict=True)
+    ]
     crosses = numbers.crosses[0, target].tolist()
-    return [m if crossed else x for m, crossed, x in zip(mutant, crosses, population[target], strict=True)]
+    return [
+        m if crossed else x
+        for m, crossed, x in zip(mutant, crosses, population[target], strict=True)
+    ]

@@ -103,11 +103,11 @@ def _between(word: Tensor) -> Tensor:
 
 def _mixed(word: Tensor) -> Tensor:
     """Return the finalizer of SplitMix64, a bijection of words."""
-    word = (word ^ _shifted(word, 30)) * _FIRST
-    word = (word ^ _shifted(word, 27)) * _SECOND
-    return word ^ _shifted(word, 31)
+    word = _shifted(word, 30).bitwise_xor_(word).mul_(_FIRST)
+    word = _shifted(word, 27).bitwise_xor_(word).mul_(_SECOND)
+    return _shifted(word, 31).bitwise_xor_(word)
 
 
 def _shifted(word: Tensor, places: int) -> Tensor:
-    """Shift to the right with zeros coming in, which int64 alone does not do."""
-    return (word >> places) & ((1 << (64 - places)) - 1)
+    """Shift to the right with zeros coming in, which int64 alone does not do; a new tensor."""
+    return (word >> places).bitwise_and_((1 << (64 - places)) - 1)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dnnrepair.evolve.state import State
 
 _AT_FIRST = 0.5  # every remembered rate and scale
+_TINY = 2.0**-1022  # the least normal number
 
 
 class History(NamedTuple):
@@ -64,15 +65,17 @@ def remember(
         keep: words that choose what stays in the archive, ``(S, A + P)``.
     """
     scale, crossover = rates
-    moments = torch.stack((gain, gain * crossover, gain * scale, gain * scale * scale), dim=1)
-    weight, rate, first, second = total(moments).unbind(dim=1)
+    share = gain / gain.amax(dim=1, keepdim=True).clamp(min=_TINY)
+    first = share * scale
+    moments = torch.stack((share, share * crossover, first, first * scale), dim=1)
+    weight, rate, once, twice = total(moments).unbind(dim=1)
     learnt = weight > 0
     places = torch.arange(history.scales.shape[1], device=gain.device)
     here = (places == history.slot[:, None]) & learnt[:, None]
     archive, archived = _archive(history, parents, gain > 0, keep)
     return History(
         # Lehmer and arithmetic mean, weighted by gain (SHADE, Eqs. 14 and 18)
-        torch.where(here, (second / first)[:, None], history.scales),
+        torch.where(here, (twice / once)[:, None], history.scales),
         torch.where(here, (rate / weight)[:, None], history.crossovers),
         (history.slot + learnt) % history.scales.shape[1],
         archive,

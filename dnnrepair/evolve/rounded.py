@@ -118,16 +118,13 @@ def cauchy_quantile(p: Tensor) -> Tensor:
     return torch.copysign(torch.where(turn.abs() <= folded, tangent, 1 / tangent), turn)
 
 
-def total(x: Tensor) -> Tensor:
-    """Return the sum over the last dimension, added up pairwise in an order of its own.
+def total(share: Tensor) -> Tensor:
+    """Return 2**40 times the sum over the last dimension of numbers in [0, 1].
 
-    What a row of ``(*, n)`` adds up to does not depend on the rows beside it.
+    Each is rounded to a multiple of 2**-40 first, so that the order does not matter: a sum of
+    floating point numbers depends on how a device, or a batch, cuts it up.
     """
-    while x.shape[-1] > 1:
-        half = x.shape[-1] // 2
-        pairs = x[..., :half] + x[..., half : 2 * half]
-        x = torch.cat((pairs, x[..., 2 * half :]), dim=-1) if x.shape[-1] % 2 else pairs
-    return x[..., 0]
+    return (share * 2.0**40).to(torch.int64).sum(dim=-1).to(torch.float64)
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Tensor) -> Tensor:

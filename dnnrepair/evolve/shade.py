@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dnnrepair.evolve.state import Draw, State
 
 _SPREAD = 0.1  # of the rates about what is remembered (SHADE, Eqs. 16 and 17)
-_TRIES = 8  # at a positive scale; all fail with a chance of 2**-8 at worst, 1e-9 at a scale of 1/2
+_TRIES = 4  # at a positive scale; all fail with a chance of 1/16 at worst, 2e-5 at a scale of 1/2
 _WORDS = 7 + _TRIES  # per candidate, besides one for each weight
 _NEVER = 2.0  # no crossover rate is above it
 
@@ -36,7 +36,7 @@ class Numbers(NamedTuple):
     Attributes:
         slot: which memory a candidate uses, ``(S, P)``.
         crossover: what is added to the remembered rate, ``(S, P)``.
-        scale: what is added to the remembered scale, tries in order, ``(S, P, 8)``.
+        scale: what is added to the remembered scale, tries in order, ``(S, P, tries)``.
         best: rank of the fit candidate that it is drawn to, ``(S, P)``.
         first: row of the first donor in the population, ``(S, P)``.
         second: the word that chooses the second from population and archive, ``(S, P)``.
@@ -167,7 +167,9 @@ def _numbers(state: State) -> Numbers:
 def _rates(drawn: Numbers, history: History) -> tuple[Tensor, Tensor]:
     """Return scale in (0, 1] and crossover rate in [0, 1] of each candidate, both ``(S, P)``."""
     tries = history.scales.gather(1, drawn.slot)[..., None] + drawn.scale
-    which = (tries > 0).to(torch.uint8).argmax(dim=-1, keepdim=True)  # the first that is
+    which = (
+        (tries > 0).to(torch.uint8).argmax(dim=-1, keepdim=True)
+    )  # the first that is; else try 0
     scale = tries.gather(-1, which)[..., 0].abs().clamp(max=1.0)
     crossover = history.crossovers.gather(1, drawn.slot) + drawn.crossover
     return scale, crossover.clamp(0.0, 1.0)

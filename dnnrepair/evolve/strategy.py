@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STREAM = 1  # the numbers of the generations
 _LEAST = 4  # candidates, so that each has three others
+_MOST = 2**20  # candidates, so that integer sums and draws are sound
 
 
 class Strategy(Protocol):
@@ -128,13 +129,17 @@ def checked(state: State, trials: Tensor, fitness: Tensor) -> Tensor:
 
 
 def check_candidates(candidates: int) -> None:
-    """Make sure that each candidate has three others.
+    """Make sure that each candidate has three others, and is drawn evenly.
 
     Raises:
-        SettingError: if it has not.
+        SettingError: if it has not, or cannot be.
     """
-    if candidates < _LEAST:
-        message = f"{candidates} candidates are too few for differential evolution; set 4 or more"
+    if not _LEAST <= candidates <= _MOST:
+        amount = "few" if candidates < _LEAST else "many"
+        message = (
+            f"{candidates} candidates are too {amount} for differential evolution; "
+            f"set {_LEAST} to {_MOST}"
+        )
         raise SettingError(message)
 
 
