@@ -5,6 +5,7 @@ Draws what :class:`~dnnrepair.evolve.rand1bin.Rand1Bin` draws, so that only the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,29 +55,31 @@ def search_sequentially(
     state = strategy.init([seed], box, start, ahead=1)
     drawn = strategy.drawing(state)(torch.arange(generations + 1))
     population: list[list[float]] = state.population[0].tolist()
-    fitness = [evaluate(member) for member in population]
+    fitness = [_known(evaluate(member)) for member in population]
     for generation in range(1, generations + 1):
         numbers = Numbers(*(part[generation] for part in drawn))
         parents, known = (population, fitness) if at_once else (population[:], fitness[:])
         for target in range(len(population)):
             trial = _trial(parents, target, numbers, box)
             value = evaluate(trial)
-            if value >= known[target] or (value == value and known[target] != known[target]):  # noqa: PLR0124 - NaN
+            if value >= known[target]:
                 population[target], fitness[target] = trial, value
     return Found(population, fitness)
+
+
+def _known(fitness: float) -> float:
+    return -math.inf if math.isnan(fitness) else fitness
 
 
 def _trial(population: list[list[float]], target: int, numbers: Numbers, box: Box) -> list[float]:
     members = len(population)
     a, b, c = (population[int(numbers.donors[i * members + target])] for i in range(3))
     scale = float(numbers.scale)
-    low, high = box.low.tolist(), box.high.tolist()
+    bounds = zip(box.low.tolist(), box.high.tolist(), strict=True)
+    differences = (y - z for y, z in zip(b, c, strict=True))
     mutant = [
-        min(max(x + scale * (y - z), l), h)
-        for x, y, z, l, h in zip(a, b, c, low, high, strict=True)
+        min(max(x + scale * difference, low), high)
+        for x, difference, (low, high) in zip(a, differences, bounds, strict=True)
     ]
-    crosses = numbers.crosses[0, target].tolist()
-    return [
-        m if crossed else x
-        for m, crossed, x in zip(mutant, crosses, population[target], strict=True)
-    ]
+    chosen = zip(numbers.crosses[0, target].tolist(), mutant, population[target], strict=True)
+    return [new if crossed else old for crossed, new, old in chosen]

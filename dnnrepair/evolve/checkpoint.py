@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 _SCHEMA = 1
 _KEY = "dnnrepair.evolve"
+_FOREIGN = "is no checkpoint of such a search"
 
 
 class CheckpointError(DnnRepairError):
     """A checkpoint cannot be read, or is of another search."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        """Say what is wrong with the file."""
+        super().__init__(f"{path} {fault}; name another file, or delete it to start anew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +66,32 @@ class Checkpoint:
         try:
             found = json.loads(metadata[_KEY])
         except (KeyError, ValueError) as error:
-            raise self._refused("is no checkpoint of a search") from error
+            raise CheckpointError(self.path, _FOREIGN) from error
         self._compare(found, self._identity(strategy, fresh))
         device = fresh.population.device
         held = {name: tensor.to(device) for name, tensor in tensors.items()}
         if {n: (x.shape, x.dtype) for n, x in held.items()} != {
             n: (x.shape, x.dtype) for n, x in fresh.tensors().items()
         }:
-            raise self._refused("does not hold the tensors of this search")
+            raise CheckpointError(self.path, _FOREIGN)
         return fresh.holding(held, strategy.drawing(fresh))
 
     def _load(self) -> tuple[dict[str, str], dict[str, Tensor]]:
         try:
             with safe_open(self.path, framework="pt") as file:
-                return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+                names = list(file.keys())
+                return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
-            raise self._refused(f"cannot be read ({error})") from error
+            fault = f"cannot be read ({error})"
+            raise CheckpointError(self.path, fault) from error
 
     def _compare(self, found: object, wanted: dict[str, Any]) -> None:
         if not isinstance(found, dict):
-            raise self._refused("is no checkpoint of a search")
+            raise CheckpointError(self.path, _FOREIGN)
         for name, value in wanted.items():
             if found.get(name) != value:
-                raise self._refused(f"is of another search: {name} {found.get(name)}, here {value}")
+                fault = f"is of another search: its {name} is {found.get(name)}, here it is {value}"
+                raise CheckpointError(self.path, fault)
 
     def _identity(self, strategy: Strategy, state: State) -> dict[str, Any]:
         """Return what must agree, as JSON would give it back."""
@@ -99,11 +107,6 @@ class Checkpoint:
         }
         checked: dict[str, Any] = json.loads(json.dumps(identity))
         return checked
-
-    def _refused(self, reason: str) -> CheckpointError:
-        return CheckpointError(
-            f"{self.path} {reason}; name another file, or delete it to start anew"
-        )
 
 
 def _digest(*tensors: Tensor) -> str:

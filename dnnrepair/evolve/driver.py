@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torch import Tensor
-
 from dnnrepair.errors import SettingError
 from dnnrepair.evolve.state import State  # noqa: TC001 - a field of a dataclass
 from dnnrepair.evolve.stopping import Reason, Stopping
@@ -15,6 +13,8 @@ from dnnrepair.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from torch import Tensor
 
     from dnnrepair.evolve.box import Box
     from dnnrepair.evolve.checkpoint import Checkpoint
@@ -188,7 +188,7 @@ class _Run:
             self.state = replace(self.state, active=active)
 
     def _end(self, done: int) -> Reason | None:
-        """Return why nothing is left to do after ``done`` generations, the first population's too."""
+        """Return why nothing is left to do after ``done`` batches, or None."""
         if done > self.stopping.generations:
             return "generations"
         seconds = self.stopping.seconds

@@ -31,7 +31,7 @@ class Numbers(NamedTuple):
 
     Attributes:
         scale: of the difference, ``(S, 1, 1)``.
-        donors: rows of ``population.flatten(0, 1)``: all a, then all b, then all c, ``(3 * S * P,)``.
+        donors: rows of ``population.flatten(0, 1)``, all a, all b, then all c; ``(3 * S * P,)``.
         crosses: which weights are taken from the mutant, ``(S, P, k)``; in generation 0 none.
     """
 

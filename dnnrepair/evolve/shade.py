@@ -175,7 +175,7 @@ def _rates(drawn: Numbers, history: History) -> tuple[Tensor, Tensor]:
     return scale, crossover.clamp(0.0, 1.0)
 
 
-def _donors(state: State, drawn: Numbers, history: History) -> tuple[Tensor, ...]:
+def _donors(state: State, drawn: Numbers, history: History) -> tuple[Tensor, Tensor, Tensor]:
     """Return one of the fittest, a member, and a member or archived one, each ``(S, P, k)``."""
     members = state.population.shape[1]
     order = state.fitness.argsort(dim=1, descending=True, stable=True)
@@ -185,4 +185,5 @@ def _donors(state: State, drawn: Numbers, history: History) -> tuple[Tensor, ...
     chosen = torch.cat((order.gather(1, drawn.best), drawn.first, second), dim=1)
     known = torch.cat((state.population, history.archive), dim=1)
     rows = known.gather(1, chosen[..., None].expand(-1, -1, known.shape[2]))
-    return rows.split(members, dim=1)
+    best, other, last = rows.unflatten(1, (3, members)).unbind(dim=1)
+    return best, other, last

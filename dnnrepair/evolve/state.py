@@ -95,7 +95,16 @@ class State:
         memory = tuple(tensors[f"memory.{i}"] for i in range(len(self.memory)))
         ahead = Ahead.of(draw, tensors["generation"], len(self.ahead.drawn))
         return replace(
-            self, memory=memory, ahead=ahead, **{name: tensors[name] for name in _CHANGING}
+            self,
+            population=tensors["population"],
+            fitness=tensors["fitness"],
+            generation=tensors["generation"],
+            best_fitness=tensors["best_fitness"],
+            stale=tensors["stale"],
+            active=tensors["active"],
+            age=tensors["age"],
+            memory=memory,
+            ahead=ahead,
         )
 
     def copy_(self, other: State) -> None:

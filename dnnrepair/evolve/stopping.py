@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -40,7 +41,7 @@ class Stopping:
             if value is not None and not value >= 0:
                 message = f"{name} = {value} is out of range; set a number of 0 or more"
                 raise SettingError(message)
-        if self.target is not None and self.target != self.target:  # noqa: PLR0124 - NaN
+        if self.target is not None and math.isnan(self.target):
             message = "the target fitness is NaN, which nothing reaches; set a number"
             raise SettingError(message)
 
