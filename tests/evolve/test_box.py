@@ -86,7 +86,7 @@ def numbers(*values: float) -> torch.Tensor:
     ],
 )
 def test_bounds_that_bound_nothing_are_refused(low: torch.Tensor, high: torch.Tensor) -> None:
-    with pytest.raises(SettingError, match="the bounds of the search are .*; give"):
+    with pytest.raises(SettingError, match=r"the bounds of the search are .*; give"):
         Box(low, high)
 
 

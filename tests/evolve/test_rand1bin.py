@@ -30,7 +30,7 @@ def square(values: list[float]) -> float:
 
 
 def steps(values: list[float]) -> float:
-    return -math.fsum(math.floor(abs(x) * 2) for x in values)
+    return -math.fsum(math.floor(abs(x) * 20) for x in values)
 
 
 def waves(values: list[float]) -> float:
@@ -94,21 +94,23 @@ def test_draws_have_the_rates_of_the_reference() -> None:
     assert np.mean(crossed) == pytest.approx(0.7 + 0.3 / 20, abs=0.002)
 
 
-@pytest.mark.parametrize("one", [square, waves, steps])
-def test_it_finds_what_the_reference_form_finds(one: Callable[[list[float]], float]) -> None:
-    strategy, seeds, generations = Rand1Bin(candidates=20), range(30), 40
+@pytest.mark.parametrize(("one", "generations"), [(square, 40), (waves, 40), (steps, 15)])
+def test_with_a_fifth_more_generations_it_finds_what_the_reference_form_finds(
+    one: Callable[[list[float]], float], generations: int
+) -> None:
+    strategy, seeds = Rand1Bin(candidates=20), range(30)
     bound = torch.full((3,), 5.0, dtype=torch.float64)
     box = Box(-bound, bound)
     state = strategy.init(seeds, box)
-    state = run(strategy, state, lambda values: one_by_one(one, values), generations)
+    state = run(strategy, state, lambda values: one_by_one(one, values), generations * 6 // 5)
     at_once = [
         max(search_sequentially(strategy, one, box, seed, generations=generations).fitness)
         for seed in seeds
     ]
     together = state.best_fitness.tolist()
-    spread = np.ptp(together + at_once)
-    assert spread == 0 or stats.mannwhitneyu(together, at_once).pvalue > 1e-3
-    assert np.median(together) >= 5 * np.median(at_once) - 1e-9  # both are negative
+    assert np.ptp(at_once) > 0  # neither has nothing left to find
+    assert stats.mannwhitneyu(together, at_once, alternative="less").pvalue > 1e-2
+    assert np.median(together) >= 2 * np.median(at_once)  # both are negative
 
 
 def test_it_is_as_good_as_scipy(rastrigin: Callable[[Tensor], Tensor]) -> None:
