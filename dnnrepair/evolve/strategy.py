@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 
@@ -27,12 +27,13 @@ _MOST = 2**20  # candidates, so that integer sums and draws are sound
 
 
 class Strategy(Protocol):
-    """A way to search; its fields are its settings."""
+    """A way to search; its fields are its settings.
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
+    Attributes:
+        name: what it is called.
+    """
+
+    name: ClassVar[str]
 
     @property
     def candidates(self) -> int:

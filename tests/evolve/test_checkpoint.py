@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from safetensors.torch import save_file
 
 from dnnrepair.evolve.box import Box
 from dnnrepair.evolve.checkpoint import Checkpoint, CheckpointError
-from dnnrepair.evolve.draws import uniform
 from dnnrepair.evolve.driver import search
 from dnnrepair.evolve.rand1bin import Rand1Bin
 from dnnrepair.evolve.shade import Shade
@@ -60,7 +61,7 @@ def test_a_search_goes_on_exactly(
 
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import torch
 from dnnrepair.evolve.box import Box
@@ -80,38 +81,55 @@ def note(state):
     print(int(state.generation), flush=True)
 
 kept = Checkpoint(Path(sys.argv[1]), "problem")
-search(Shade(candidates=12), fitness, Box(-side, side), [1, 2],
-       stopping=Stopping(generations=300), checkpoint=kept, every=1, on_generation=note)
+for line in sys.stdin:  # torch is imported once, and each child killed while it searches
+    child = os.fork()
+    if not child:
+        search(Shade(candidates=12), fitness, Box(-side, side), [1, 2],
+               stopping=Stopping(generations=300), checkpoint=kept, every=1, on_generation=note)
+        os._exit(0)
+    print(f"child {child}", flush=True)
+    print(f"ended {os.waitpid(child, 0)[1]}", flush=True)
 """
+
+
+def killed(process: subprocess.Popen[str], wait: float) -> int:
+    """Let a child search for some generations and seconds, kill it and return how it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("search\n")
+    process.stdin.flush()
+    lines: list[str] = []
+    while len(lines) < 9:  # the child's number may come after its first generations
+        lines.append(process.stdout.readline())
+    time.sleep(wait)
+    os.kill(int(next(line for line in lines if "child" in line).split()[1]), signal.SIGKILL)
+    ended = next(line for line in process.stdout if "ended" in line)
+    return int(ended.split()[1])
 
 
 def test_a_killed_search_goes_on_exactly(kept: Checkpoint) -> None:
     def fitness(values: Tensor) -> Tensor:
         return -values.abs().amax(dim=-1)
 
-    waits = uniform(torch.randint(2**62, (3,)) * 4) * 0.05
-    reached = []
-    for wait in waits.tolist():  # each goes on from where the last one was killed
-        with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(kept.path)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        ) as process:
-            assert process.stdout is not None
-            for _ in range(8):
-                process.stdout.readline()
-            time.sleep(wait)
-            process.kill()
-        assert process.returncode == -signal.SIGKILL
-        side = torch.ones(4)
-        fresh = Shade(candidates=12).init([1, 2], Box(-side, side))
-        reached.append(int(kept.read(Shade(candidates=12), fresh).generation))
-    assert 0 < reached[0] < reached[1] < reached[2] < 301
-    box, budget = Box(-side, side), Stopping(generations=300)
-    resumed = search(
-        Shade(candidates=12), fitness, box, [1, 2], stopping=budget, checkpoint=kept, every=1000
-    )
-    whole = search(Shade(candidates=12), fitness, box, [1, 2], stopping=budget)
+    side, reached = torch.ones(4), []
+    box, strategy = Box(-side, side), Shade(candidates=12)
+    fresh = strategy.init([1, 2], box)
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(kept.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        for _ in range(5):  # each goes on from where the last one was killed
+            assert killed(process, random.uniform(0, 0.03)) == signal.SIGKILL
+            reached.append(int(kept.read(strategy, fresh).generation))
+    assert reached[0] > 0
+    assert reached == sorted(set(reached))
+    assert reached[-1] < 301
+    budget = Stopping(generations=300)
+    resumed = search(strategy, fitness, box, [1, 2], stopping=budget, checkpoint=kept, every=1000)
+    whole = search(strategy, fitness, box, [1, 2], stopping=budget)
     assert_same(resumed.state, whole.state)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -114,13 +114,16 @@ def test_with_a_fifth_more_generations_it_finds_what_the_reference_form_finds(
 
 
 def test_it_is_as_good_as_scipy(rastrigin: Callable[[Tensor], Tensor]) -> None:
+    def cost(points: Any) -> Any:
+        return -rastrigin(torch.from_numpy(points.T)).numpy()
+
     strategy, weights = Rand1Bin(candidates=40), 4
     bound = torch.full((weights,), 5.0, dtype=torch.float64)
     ours = run(strategy, strategy.init(range(12), Box(-bound, bound)), rastrigin, 150)
     theirs = [
         optimize.differential_evolution(
-            lambda x: 10 * x.shape[0] + np.sum(x * x - 10 * np.cos(2 * np.pi * x), axis=0),
-            [(-5, 5)] * weights,
+            cost,
+            optimize.Bounds([-5.0] * weights, [5.0] * weights),
             strategy="rand1bin",
             maxiter=150,
             popsize=10,
