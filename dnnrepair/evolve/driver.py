@@ -183,7 +183,7 @@ class _Run:
             self.on_generation(self.state)
 
     def _freeze(self) -> None:
-        if self.stopping.patience is not None or self.stopping.target is not None:
+        if self.stopping.singly:
             active = self.state.active & ~self.stopping.ended(self.state)
             self.state = replace(self.state, active=active)
 
@@ -194,4 +194,6 @@ class _Run:
         seconds = self.stopping.seconds
         if seconds is not None and time.monotonic() - self.started >= seconds:
             return "seconds"
-        return "patience" if done and not bool(self.state.active.any()) else None
+        if not (done and self.stopping.singly):  # asking the device would make the host wait
+            return None
+        return None if bool(self.state.active.any()) else "patience"

@@ -20,15 +20,13 @@ class History(NamedTuple):
     """The memory of S searches.
 
     Attributes:
-        scales: remembered scales, float64 ``(S, H)``.
-        crossovers: remembered crossover rates, float64 ``(S, H)``.
+        rates: remembered scales, then crossover rates, float64 ``(S, 2, H)``.
         slot: which of the H is the next to be forgotten, int64 ``(S,)``.
         archive: replaced parents, ``(S, A, k)``.
         archived: how many of the A are in use, the first ones; int64 ``(S,)``.
     """
 
-    scales: Tensor
-    crossovers: Tensor
+    rates: Tensor
     slot: Tensor
     archive: Tensor
     archived: Tensor
@@ -38,9 +36,11 @@ class History(NamedTuple):
         """Return what is known before anything has happened."""
         searches, _, weights = population.shape
         zeros = torch.zeros(searches, dtype=torch.int64, device=population.device)
-        rates = torch.full((searches, memory), _AT_FIRST, dtype=torch.float64, device=zeros.device)
+        rates = torch.full(
+            (searches, 2, memory), _AT_FIRST, dtype=torch.float64, device=zeros.device
+        )
         archive = population.new_zeros((searches, room, weights))
-        return cls(rates, rates.clone(), zeros, archive, zeros.clone())
+        return cls(rates, zeros, archive, zeros.clone())
 
     @classmethod
     def of(cls, state: State) -> History:
@@ -67,17 +67,16 @@ def remember(
     scale, crossover = rates
     share = gain / gain.amax(dim=1, keepdim=True).clamp(min=_TINY)
     first = share * scale
-    moments = torch.stack((share, share * crossover, first, first * scale), dim=1)
-    weight, rate, once, twice = total(moments).unbind(dim=1)
-    learnt = weight > 0
-    places = torch.arange(history.scales.shape[1], device=gain.device)
-    here = (places == history.slot[:, None]) & learnt[:, None]
+    moments = torch.stack((first, share, first * scale, share * crossover), dim=1)
+    below, above = total(moments).unflatten(1, (2, 2)).unbind(dim=1)
+    means = above / below  # Lehmer and arithmetic, weighted by gain (SHADE, Eqs. 14 and 18)
+    learnt = below[:, 1] > 0
+    size = history.rates.shape[2]
+    here = (torch.arange(size, device=gain.device) == history.slot[:, None]) & learnt[:, None]
     archive, archived = _archive(history, parents, gain > 0, keep)
     return History(
-        # Lehmer and arithmetic mean, weighted by gain (SHADE, Eqs. 14 and 18)
-        torch.where(here, (twice / once)[:, None], history.scales),
-        torch.where(here, (rate / weight)[:, None], history.crossovers),
-        (history.slot + learnt) % history.scales.shape[1],
+        torch.where(here[:, None], means[..., None], history.rates),
+        (history.slot + learnt) % size,
         archive,
         archived,
     )

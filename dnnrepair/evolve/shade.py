@@ -166,13 +166,14 @@ def _numbers(state: State) -> Numbers:
 
 def _rates(drawn: Numbers, history: History) -> tuple[Tensor, Tensor]:
     """Return scale in (0, 1] and crossover rate in [0, 1] of each candidate, both ``(S, P)``."""
-    tries = history.scales.gather(1, drawn.slot)[..., None] + drawn.scale
+    slot = drawn.slot[:, None].expand(-1, 2, -1)
+    scales, crossovers = history.rates.gather(2, slot).unbind(dim=1)
+    tries = scales[..., None] + drawn.scale
     which = (
         (tries > 0).to(torch.uint8).argmax(dim=-1, keepdim=True)
     )  # the first that is; else try 0
     scale = tries.gather(-1, which)[..., 0].abs().clamp(max=1.0)
-    crossover = history.crossovers.gather(1, drawn.slot) + drawn.crossover
-    return scale, crossover.clamp(0.0, 1.0)
+    return scale, (crossovers + drawn.crossover).clamp(0.0, 1.0)
 
 
 def _donors(state: State, drawn: Numbers, history: History) -> tuple[Tensor, Tensor, Tensor]:

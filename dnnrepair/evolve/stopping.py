@@ -50,6 +50,11 @@ class Stopping:
         """Return the rule of Arachne's code: unchanged for more than max(10, a tenth of all)."""
         return cls(generations=generations, patience=max(10, generations // 10))
 
+    @property
+    def singly(self) -> bool:
+        """Whether a search can end before the others."""
+        return self.patience is not None or self.target is not None
+
     def ended(self, state: State) -> Tensor:
         """Return which searches have found what they can, bool ``(S,)``."""
         ended = torch.zeros_like(state.active)

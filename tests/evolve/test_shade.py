@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def plain_rates(state: State, place: int, target: int) -> tuple[float, float]:
     now, history = _numbers(state), History.of(state)
     slot = int(now.slot[place, target])
-    tries = [float(history.scales[place, slot]) + x for x in now.scale[place, target].tolist()]
+    tries = [float(history.rates[place, 0, slot]) + x for x in now.scale[place, target].tolist()]
     scale = next((x for x in tries if x > 0), abs(tries[0]))
-    rate = float(history.crossovers[place, slot]) + float(now.crossover[place, target])
+    rate = float(history.rates[place, 1, slot]) + float(now.crossover[place, target])
     return min(scale, 1.0), min(max(rate, 0.0), 1.0)
 
 
@@ -104,8 +104,8 @@ def test_the_memory_learns_the_weighted_means_of_what_succeeded() -> None:
             if known:
                 lehmer = sum(g * f * f for g, f, _ in known) / sum(g * f for g, f, _ in known)
                 mean = sum(g * r for g, _, r in known) / sum(g for g, _, _ in known)
-                assert float(new.scales[place, slot]) == pytest.approx(lehmer, rel=1e-9)
-                assert float(new.crossovers[place, slot]) == pytest.approx(mean, rel=1e-9, abs=1e-9)
+                assert float(new.rates[place, 0, slot]) == pytest.approx(lehmer, rel=1e-9)
+                assert float(new.rates[place, 1, slot]) == pytest.approx(mean, rel=1e-9, abs=1e-9)
             assert int(new.slot[place]) == (slot + bool(known)) % 4
             assert bool(known) == (generation > 0)
         state = after
