@@ -27,7 +27,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.report", "dnnrepair.evidence"),
-    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate"),
+    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
     ("dnnrepair.errors",),
 )
@@ -121,6 +121,8 @@ WALLS = [
     ("dnnrepair.formats", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.loading")),
     ("dnnrepair.rules", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.probes")),
     ("dnnrepair.evidence", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.rules")),
+    ("dnnrepair.evolve", ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate")),
+    ("dnnrepair.evolve", ("dnnrepair.sites", "dnnrepair.registry")),
 ]
 
 
