@@ -1,0 +1,69 @@
+"""One generation of a search as a CUDA graph: a single launch instead of forty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+
+def captured(
+    step: Callable[[], None],
+    warmup: int = 3,
+    *,
+    state: Sequence[Tensor] = (),
+    generators: Sequence[torch.Generator] = (),
+    notes: list[str] | None = None,
+) -> Callable[[], None]:
+    """Return a function that does what ``step`` does, replayed from a CUDA graph where it can be.
+
+    Without CUDA, or where an operation of the step cannot be captured (one that waits for the
+    device, or whose shapes depend on values), ``step`` itself is returned. Either way the search
+    stands where it stood: what ``state`` and ``generators`` name is put back after warming up.
+
+    Args:
+        step: one generation; reads and writes the same tensors, in place, at every call.
+        warmup: calls before the capture, in which kernels are compiled and memory is set aside.
+        state: all tensors that the step writes and a later step reads.
+        generators: all CUDA generators that the step draws from.
+        notes: where to say why nothing was captured.
+    """
+    if not torch.cuda.is_available():
+        return step
+    values = [tensor.clone() for tensor in state]
+    seeds = [generator.get_state() for generator in generators]
+    try:
+        return _capture(step, warmup, generators).replay
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        if notes is not None:
+            notes.append(f"a generation could not be captured as a CUDA graph: {reason}")
+        return step
+    finally:
+        torch.cuda.synchronize()
+        for tensor, value in zip(state, values, strict=True):
+            tensor.copy_(value)
+        for generator, seed in zip(generators, seeds, strict=True):
+            generator.set_state(seed)
+
+
+def _capture(
+    step: Callable[[], None], warmup: int, generators: Sequence[torch.Generator]
+) -> torch.cuda.CUDAGraph:
+    stream = torch.cuda.Stream()  # capture needs one other than the default
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(warmup):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        step()
+    return graph
