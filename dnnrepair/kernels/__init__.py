@@ -9,8 +9,9 @@ Triton is imported when a fused evaluator is prepared, never before.
 """
 
 from dnnrepair.kernels.graphs import captured
-from dnnrepair.kernels.launch import Shape, available, conv_tail, head, tail
+from dnnrepair.kernels.launch import available, conv_tail, head, tail
 from dnnrepair.kernels.screen import Screen, screened
+from dnnrepair.kernels.shape import Shape
 from dnnrepair.kernels.tasks import (
     Activation,
     ConvEvaluator,

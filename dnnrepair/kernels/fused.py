@@ -42,7 +42,12 @@ class Points:
         return cls(labels=labels, weights=weights.contiguous(), unit=unit)
 
     def launch(
-        self, program: Any, changes: Tensor, given: Launch, *, verdicts: bool  # noqa: ANN401
+        self,
+        program: Any,  # noqa: ANN401 - Triton's own kind of function
+        changes: Tensor,
+        given: Launch,
+        *,
+        verdicts: bool,
     ) -> Scores:
         """Run a scoring kernel on ``changes`` ``(P, k)``."""
         searches, inputs = self.weights.shape
@@ -118,9 +123,9 @@ class FusedHead:
 
     def __call__(self, changes: Tensor, *, verdicts: bool = False) -> Scores:
         """Score candidates; see :class:`Evaluator`."""
-        from dnnrepair.kernels.programs import head_program
+        from dnnrepair.kernels import programs
 
-        return self.points.launch(head_program, changes, self.given, verdicts=verdicts)
+        return self.points.launch(programs.head_program, changes, self.given, verdicts=verdicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +158,9 @@ class FusedTail:
 
     def __call__(self, changes: Tensor, *, verdicts: bool = False) -> Scores:
         """Score candidates; see :class:`Evaluator`."""
-        from dnnrepair.kernels.programs import tail_program
+        from dnnrepair.kernels import programs
 
-        return self.points.launch(tail_program, changes, self.given, verdicts=verdicts)
+        return self.points.launch(programs.tail_program, changes, self.given, verdicts=verdicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,7 @@ class FusedConv:
 
     def __call__(self, changes: Tensor) -> Tensor:
         """Return what the Linear gives; see :class:`ConvEvaluator`."""
-        from dnnrepair.kernels.programs import conv_program
+        from dnnrepair.kernels import convolution
 
         inputs, weights, _ = self.tensors[0].shape
         units, space, columns = self.tensors[4].shape
@@ -194,7 +199,8 @@ class FusedConv:
         check_changes(changes, weights, 1)
         out = self.tensors[5].new_empty(count, inputs, columns)
         tiles = ((inputs, CONV.inputs), (count, CONV.candidates), (columns, self.options["BH"]))
-        conv_program[tuple(-(-size // tile) for size, tile in tiles)](
+        program: Any = convolution.conv_program
+        program[tuple(-(-size // tile) for size, tile in tiles)](
             changes.float().contiguous(),
             *self.tensors,
             out,

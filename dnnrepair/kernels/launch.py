@@ -71,7 +71,8 @@ def conv_tail(task: ConvTail, *, precision: str = "ieee") -> ConvEvaluator:
         SettingError: the precision is none of these.
     """
     if precision not in PRECISIONS:
-        raise SettingError(f"no precision {precision!r}; choose from {', '.join(PRECISIONS)}")
+        message = f"no precision {precision!r}; choose from {', '.join(PRECISIONS)}"
+        raise SettingError(message)
     if not _runs_on(task.base) or task.weight.numel() >= MAX_OFFSET:
         return ConvReference(task)
     return FusedConv.of(task, precision)

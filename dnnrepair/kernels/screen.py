@@ -71,6 +71,7 @@ def screened(
         SettingError: the slack is negative or NaN.
     """
     if not slack >= 0:
-        raise SettingError(f"a slack of {slack} would reject candidates that pass; give 0 or more")
+        message = f"a slack of {slack} would reject candidates that pass; give 0 or more"
+        raise SettingError(message)
     given = threshold
     return Screen(fast, exact, given if callable(given) else lambda: given, slack)

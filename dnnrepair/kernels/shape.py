@@ -35,7 +35,7 @@ class Shape:
         """Choose as many candidates per thread as registers allow and the device stays busy."""
         block = 128
         across = -(-inputs // block)
-        most = max(1, min(8, MAX_UNITS // units))
+        most = max(1, min(8, 32 // units))
         while most > 1 and across * -(-candidates // most) < MIN_PROGRAMS:
             most //= 2
         return cls(most, block)

@@ -45,7 +45,8 @@ class Activation:
         """Refuse a name no kernel knows (:class:`SettingError`)."""
         if self.name not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
-            raise SettingError(f"no kernel for the activation {self.name!r}; known are {known}")
+            message = f"no kernel for the activation {self.name!r}; known are {known}"
+            raise SettingError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,25 +208,30 @@ def check_changes(changes: Tensor, weights: int, searches: int) -> None:
     """Refuse changes that are no ``(P, k)`` or do not divide among the searches."""
     if changes.ndim != 2 or changes.shape[1] != weights or not len(changes):  # noqa: PLR2004
         found = tuple(changes.shape)
-        raise DataError(f"changes are {found}, not (candidates, {weights}); give a row per patch")
+        message = f"changes are {found}, not (candidates, {weights}); give a row per patch"
+        raise DataError(message)
     if len(changes) % searches:
-        raise DataError(
+        message = (
             f"{len(changes)} candidates do not divide among {searches} searches; "
             "give each search as many"
         )
+        raise DataError(message)
 
 
 def _same(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if tuple(found) != tuple(wanted):
-        raise DataError(f"{name} is {tuple(found)}, not {tuple(wanted)}; build it for this layer")
+        message = f"{name} is {tuple(found)}, not {tuple(wanted)}; build it for this layer"
+        raise DataError(message)
 
 
 def _check_units(unit_of: Tensor, weights: int, units: int) -> None:
     _same("unit_of", unit_of.shape, (weights,))
     if not weights:
-        raise DataError("no weight is patched; name at least one place")
+        message = "no weight is patched; name at least one place"
+        raise DataError(message)
     if bool(((unit_of < 0) | (unit_of >= units)).any()):
-        raise DataError(f"unit_of names a unit outside [0, {units}); count from the layer's first")
+        message = f"unit_of names a unit outside [0, {units}); count from the layer's first"
+        raise DataError(message)
 
 
 def _check_scoring(scoring: Scoring, base: Tensor, columns: Tensor) -> None:
@@ -234,6 +240,8 @@ def _check_scoring(scoring: Scoring, base: Tensor, columns: Tensor) -> None:
     _same("labels", scoring.labels.shape, (count,))
     _same("weights", scoring.weights.shape[-1:], (count,))
     if bool(((scoring.labels < 0) | (scoring.labels >= classes)).any()):
-        raise DataError(f"a label lies outside [0, {classes}); drop inputs without a class")
+        message = f"a label lies outside [0, {classes}); drop inputs without a class"
+        raise DataError(message)
     if not bool(scoring.weights.isfinite().all()):
-        raise DataError("a weight of an input is not finite; give each input a number")
+        message = "a weight of an input is not finite; give each input a number"
+        raise DataError(message)
