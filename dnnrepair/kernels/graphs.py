@@ -24,32 +24,39 @@ def captured(
 
     Without CUDA, or where an operation of the step cannot be captured (one that waits for the
     device, or whose shapes depend on values), ``step`` itself is returned. Either way the search
-    stands where it stood: what ``state`` and ``generators`` name is put back after warming up.
+    stands where it stood: ``state``, ``generators`` and the default generator are put back after
+    warming up.
 
     Args:
         step: one generation; reads and writes the same tensors, in place, at every call.
         warmup: calls before the capture, in which kernels are compiled and memory is set aside.
         state: all tensors that the step writes and a later step reads.
-        generators: all CUDA generators that the step draws from.
+        generators: all CUDA generators that the step draws from, the default one aside.
         notes: where to say why nothing was captured.
     """
     if not torch.cuda.is_available():
         return step
+    torch.cuda.init()
+    default = torch.cuda.default_generators[torch.cuda.current_device()]
+    sources = list({id(source): source for source in (default, *generators)}.values())
+    fresh = [source.clone_state() for source in sources]
     values = [tensor.clone() for tensor in state]
-    seeds = [generator.get_state() for generator in generators]
     try:
-        return _capture(step, warmup, generators).replay
+        replay = _capture(step, warmup, generators).replay
     except RuntimeError as error:
+        for source, copy in zip(sources, fresh, strict=True):
+            source.graphsafe_set_state(copy)  # its own state may be left as if capture went on
         reason = str(error).partition("\n")[0]
         if notes is not None:
             notes.append(f"a generation could not be captured as a CUDA graph: {reason}")
-        return step
-    finally:
-        torch.cuda.synchronize()
-        for tensor, value in zip(state, values, strict=True):
-            tensor.copy_(value)
-        for generator, seed in zip(generators, seeds, strict=True):
-            generator.set_state(seed)
+        replay = step
+    else:
+        for source, copy in zip(sources, fresh, strict=True):
+            source.set_state(copy.get_state())
+    torch.cuda.synchronize()
+    for tensor, value in zip(state, values, strict=True):
+        tensor.copy_(value)
+    return replay
 
 
 def _capture(

@@ -31,6 +31,28 @@ class Stream:
         pass
 
 
+class Source:
+    """A generator that a failed capture leaves unusable until its state is replaced."""
+
+    def __init__(self) -> None:
+        self.rng = torch.Generator().manual_seed(1)
+        self.replaced = False
+
+    def clone_state(self) -> Source:
+        copy = Source()
+        copy.rng.set_state(self.rng.get_state())
+        return copy
+
+    def get_state(self) -> torch.Tensor:
+        return self.rng.get_state()
+
+    def set_state(self, state: torch.Tensor) -> None:
+        self.rng.set_state(state)
+
+    def graphsafe_set_state(self, other: Source) -> None:
+        self.rng, self.replaced = other.rng, True
+
+
 class Graph:
     replay = staticmethod(lambda: None)
 
@@ -49,6 +71,9 @@ def fake_cuda(error: Exception | None) -> Any:
 
     return SimpleNamespace(
         is_available=lambda: True,
+        init=lambda: None,
+        current_device=lambda: 0,
+        default_generators=(Source(),),
         Stream=Stream,
         CUDAGraph=Graph,
         current_stream=Stream,
@@ -63,27 +88,27 @@ def test_warming_up_leaves_no_trace(
     error: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graphs, "torch", SimpleNamespace(cuda=fake_cuda(error)))
-    values, rng = torch.zeros(3), torch.Generator().manual_seed(1)
-    before, calls, notes = rng.get_state(), [], []  # type: ignore[var-annotated]
+    values, source = torch.zeros(3), Source()
+    before = source.get_state()
+    calls: list[int] = []
+    notes: list[str] = []
+    generators: Any = (source,)
 
     def step() -> None:
         calls.append(1)
-        values.add_(torch.rand(3, generator=rng))
+        values.add_(torch.rand(3, generator=source.rng))
 
-    found = captured(step, 2, state=(values,), generators=(rng,), notes=notes)
+    found = captured(step, 2, state=(values,), generators=generators, notes=notes)
     assert len(calls) == 3  # two to warm up, one to capture
     assert torch.equal(values, torch.zeros(3))
-    assert torch.equal(rng.get_state(), before)
-    assert (found is step) == (error is not None)
+    assert torch.equal(source.get_state(), before)
+    assert (found is step) == source.replaced == (error is not None)
     reason = "a generation could not be captured as a CUDA graph: operation not permitted"
     assert notes == ([reason] if error else [])
 
 
 def test_an_error_of_the_step_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "torch", SimpleNamespace(cuda=fake_cuda(None)))
-
-    def step() -> None:
-        [][0]  # noqa: B018
-
+    steps: list[int] = []
     with pytest.raises(IndexError):
-        captured(step)
+        captured(lambda: steps.__delitem__(0))
