@@ -3,8 +3,10 @@
 Chosen from sizes alone, never by timing: a search that depends on the clock cannot be repeated.
 The scoring kernels give the same bits with any block; the convolution always takes :data:`CONV`.
 
-Compiled for sm_90 a scoring kernel with up to four units takes about 40 registers a thread (48
-warps on a multiprocessor), with 16 units about 64 (32 warps), with 64 units about 128 (16 warps).
+Registers of a thread as Triton 3.8 compiles for sm_90 (none spill), and how many warps of at most 64
+a multiprocessor then holds: head 32 (64 warps) with up to 2 candidates, else 56 (36); tail with
+relu and 4 units and 1 candidate 32 (64), 8 and 4, or 16 and 2, 72 (28), 32 and 1 96 (20), 64 and 1
+159 (12); the convolution 181 to 225, which leaves one program of 8 warps.
 Worth trying on another card: 64 or 256 inputs, 2 or 8 warps.
 """
 

@@ -16,6 +16,7 @@ from dnnrepair.errors import DataError, SettingError
 if TYPE_CHECKING:
     from torch import Tensor
 
+WHOLE = "the logits are whole numbers, which no patch can move; give the float network's"
 ACTIVATIONS = (
     "identity",
     "relu",
@@ -235,6 +236,8 @@ def _check_units(unit_of: Tensor, weights: int, units: int) -> None:
 
 
 def _check_scoring(scoring: Scoring, base: Tensor, columns: Tensor) -> None:
+    if not base.is_floating_point():
+        raise DataError(WHOLE)
     classes, count = base.shape
     _same("columns", columns.shape[1:], (count,))
     _same("labels", scoring.labels.shape, (count,))

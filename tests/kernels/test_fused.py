@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dnnrepair.kernels import (
@@ -46,6 +46,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # numpy computes inf - inf
 ]
 
+PHASES = (Phase.explicit, Phase.generate)  # a smaller example is not worth minutes
 SHAPES = (Shape(1, 32), Shape(4, 16), Shape(2, 64, warps=2))
 dims = st.fixed_dictionaries(
     {
@@ -103,14 +104,14 @@ def assert_agree(found: Evaluator, wanted: Evaluator, changes: torch.Tensor) -> 
 
 
 @given(dims, st.sampled_from(SHAPES))
-@settings(max_examples=15)
+@settings(max_examples=15, phases=PHASES)
 def test_the_head_agrees(size: dict[str, int], shape: Shape) -> None:
     task, changes = drawn_head(size)
     assert_agree(head(task, shape=shape), HeadReference(task), changes)
 
 
 @given(dims, st.sampled_from(SHAPES))
-@settings(max_examples=15)
+@settings(max_examples=15, phases=PHASES)
 def test_the_tail_agrees(size: dict[str, int], shape: Shape) -> None:
     task, changes = drawn_tail(size, Activation())
     assert_agree(tail(task, shape=shape), TailReference(task), changes)
@@ -141,7 +142,7 @@ def test_a_hundred_classes_agree(kind: str) -> None:
 
 
 @given(dims, st.sampled_from(SHAPES), st.randoms(use_true_random=False))
-@settings(max_examples=6)
+@settings(max_examples=6, phases=PHASES)
 def test_no_block_and_no_neighbor_changes_a_bit(
     size: dict[str, int], shape: Shape, rng: random.Random
 ) -> None:
@@ -170,15 +171,15 @@ def test_shards_of_inputs_add_up_exactly() -> None:
     assert torch.equal(total, head(task)(changes).fitness)
 
 
-def special_head(rows: list[list[float]], unit_of: list[int]) -> Head:
-    base = torch.tensor(rows, device=DEVICE)
+def special_head(rows: list[list[float]], unit_of: list[int], label: int = 0) -> Head:
+    base = torch.tensor(rows, dtype=torch.float32, device=DEVICE)
     inputs = base.shape[1]
     return Head(
         columns=torch.ones(len(unit_of), inputs, device=DEVICE),
         unit_of=torch.tensor(unit_of, dtype=torch.int32, device=DEVICE),
         base=base,
         scoring=Scoring(
-            torch.zeros(inputs, dtype=torch.int32, device=DEVICE),
+            torch.full((inputs,), label, dtype=torch.int32, device=DEVICE),
             torch.ones(inputs, device=DEVICE),
         ),
     )
@@ -188,20 +189,31 @@ NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize("unit_of", [[0], [1], [0, 1], [2], [0, 1, 2]])
-def test_ties_nan_and_infinities_count_as_in_plain_torch(unit_of: list[int]) -> None:
-    special = special_head(
-        [
-            [1, NAN, 0, 0, INF, -INF, 0, -INF, INF, 2],
-            [1, 0, NAN, 0, 0, 0, INF, -INF, INF, 3],
-            [1, 0, 0, NAN, 0, 0, 0, -INF, -INF, -INF],
-        ],
-        unit_of,
-    )
+@pytest.mark.parametrize("label", [0, 2])
+def test_ties_nan_and_infinities_count_as_in_plain_torch(unit_of: list[int], label: int) -> None:
+    rows = [
+        [1, NAN, 0, 0, INF, -INF, 0, -INF, INF, 2, -INF],
+        [1, 0, NAN, 0, 0, 0, INF, -INF, INF, 3, 2],
+        [1, 0, 0, NAN, 0, 0, 0, -INF, -INF, -INF, 1],
+    ]
+    right = [[1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0]]
     changes = torch.zeros(2, len(unit_of), device=DEVICE)
-    assert_agree(head(special), HeadReference(special), changes)
-    found = head(special)(changes, verdicts=True).verdicts
-    assert found is not None
-    assert found[0].tolist() == [1, 0, 0, 0, 1, 0, 0, 1, 1, 0]
+    for column, wanted in zip(zip(*rows, strict=True), right[label // 2], strict=True):
+        task = special_head([[value] for value in column], unit_of, label)
+        assert_agree(head(task), HeadReference(task), changes)
+        found = head(task)(changes, verdicts=True).verdicts
+        assert found is not None
+        assert found[0].tolist() == [wanted]
+
+
+@pytest.mark.parametrize(("weight", "units"), [(3.75, 4), (2.5, 2), (3.5, 4), (0.4, 0)])
+def test_fitness_is_rounded_to_the_nearest_whole_number_of_units(weight: float, units: int) -> None:
+    task = special_head([[1.0], [0.0]], [0])
+    scoring = Scoring(task.scoring.labels, torch.tensor([weight / 2**24], device=DEVICE))
+    changes = torch.zeros(1, 1, device=DEVICE)
+    task = replace(task, scoring=scoring)
+    for evaluator in (head(task), HeadReference(task)):
+        assert evaluator(changes).fitness.item() == units / 2**24
 
 
 def test_a_candidate_of_nan_has_no_fitness_and_spoils_no_other() -> None:
@@ -234,7 +246,7 @@ def drawn_conv(seed: int, inputs: int, space: int, columns: int, name: str = "re
     st.sampled_from(ACTIVATIONS),
     st.sampled_from([1, 9]),
 )
-@settings(max_examples=15)
+@settings(max_examples=15, phases=PHASES)
 def test_the_convolution_agrees(
     seed: int, inputs: int, space: int, columns: int, name: str, candidates: int
 ) -> None:

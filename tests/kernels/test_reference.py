@@ -218,6 +218,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("unit_of is", {"unit_of": torch.zeros(2, dtype=torch.int32)}),
     ("no weight", {"unit_of": torch.zeros(0, dtype=torch.int32), "columns": torch.zeros(0, 50)}),
     ("a label", {"scoring": Scoring(torch.full((50,), 5), torch.ones(50))}),
+    ("whole numbers", {"base": torch.zeros(5, 50, dtype=torch.int64)}),
     ("labels is", {"scoring": Scoring(torch.zeros(5), torch.ones(50))}),
     ("not finite", {"scoring": Scoring(torch.zeros(50), torch.full((50,), torch.nan))}),
 ]
