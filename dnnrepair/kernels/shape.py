@@ -3,7 +3,7 @@
 Chosen from sizes alone, never by timing: a search that depends on the clock cannot be repeated.
 The scoring kernels give the same bits with any block; the convolution always takes :data:`CONV`.
 
-Registers of a thread as Triton 3.8 compiles for sm_90 (none spill), and how many warps of 64 at most
+Registers of a thread as Triton 3.8 compiles for sm_90 (none spill), and the warps, 64 at most, that
 a multiprocessor then holds: head 32 (64 warps) with up to 2 candidates, else 56 (36); tail with
 relu and 4 units and 1 candidate 32 (64), 8 and 4, or 16 and 2, 72 (28), 32 and 1 96 (20), 64 and 1
 159 (12); the convolution 181 to 225, which leaves one program of 8 warps.
