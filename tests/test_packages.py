@@ -26,6 +26,7 @@ LAYERS = (
     ("dnnrepair.probes",),
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
+    ("dnnrepair.kernels",),
     ("dnnrepair.report", "dnnrepair.evidence"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
