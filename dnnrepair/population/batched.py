@@ -96,6 +96,12 @@ class BatchedEvaluator:
         """Their present values, ``(k,)``."""
         return self.suffix.originals
 
+    @property
+    def abandons(self) -> bool:
+        """Whether a threshold saves work: a partial sum bounds the fitness and is known here."""
+        bounded = isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
+        return self.abandon and bounded and len(self.blocks) > 1
+
     @torch.no_grad()
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
         """Return the fitness of each candidate; see :class:`Evaluator`."""
@@ -106,7 +112,7 @@ class BatchedEvaluator:
         if searches != known:
             message = f"values are of {searches} searches, the fitness weighs inputs for {known}"
             raise SettingError(message)
-        wanted = None if threshold is None or not self.abandon else threshold.reshape(-1)
+        wanted = threshold.reshape(-1) if threshold is not None and self.abandons else None
         search_of = torch.arange(len(flat), device=flat.device) // (len(flat) // searches)
         sums = self._fitting(lambda: self._sums(flat, search_of, wanted))
         return self.judge.total(sums).view(values.shape[:-1])
@@ -137,7 +143,7 @@ class BatchedEvaluator:
         terms = len(self.dropped.sums)
         mine = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
         alive = torch.arange(len(values), device=values.device)
-        bounded = threshold is not None and self._can_abandon
+        bounded = threshold is not None
         left = sum(block.weights.sum(-1, dtype=torch.float64) for block in self.blocks)
         for block in self.blocks:
             if bounded:
@@ -152,11 +158,6 @@ class BatchedEvaluator:
             hopeless[alive] = False
             mine[:, hopeless] = -torch.inf
         return self.shards.sum(mine) + self.dropped.sums[:, search_of]
-
-    @property
-    def _can_abandon(self) -> bool:
-        """Whether a partial sum bounds the fitness, and this process knows all of it."""
-        return isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
 
     def _hopeful(
         self,
