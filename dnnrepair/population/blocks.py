@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.fitness.fitness import SCALE
-from dnnrepair.population.suffix import SHAPE
+from dnnrepair.population.fused import PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -155,7 +155,7 @@ def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> 
     for part in rows:
         frame = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
         targets = None if part.targets is None else _filled(part.targets, size)
-        targets = judge.check(frame.kept[SHAPE], targets).to(device)
+        targets = judge.check(tuple(frame.kept[PREDICTION].shape), targets).to(device)
         weights = functional.pad(scaled[..., part.indices], (0, len(targets) - len(part.indices)))
         store.keep(frame)
         yield Block(frame, part.indices, targets, weights.to(device))

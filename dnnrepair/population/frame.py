@@ -102,10 +102,10 @@ def owned(value: T) -> T:
 def _is_dense(value: Tensor) -> bool:
     return (
         value.is_contiguous()
-        or value.dim() == 4
-        and value.is_contiguous(  # noqa: PLR2004
+        or (value.dim() == 4
+        and value.is_contiguous(
             memory_format=torch.channels_last
-        )
+        ))
     )
 
 

@@ -130,6 +130,8 @@ def check_values(values: Tensor, places: Places, box: tuple[Tensor, Tensor] | No
     if len(values) == 0:
         message = "a population of 0 candidates cannot be evaluated; give at least one"
         raise SettingError(message)
+    if values.is_cuda and torch.cuda.is_current_stream_capturing():
+        return  # looking at values would wait for the device; a search draws within its box
     finite = values.isfinite()
     if not bool(finite.all()):
         candidate, column = (int(i) for i in (~finite).nonzero()[0])

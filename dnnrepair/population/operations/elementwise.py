@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnnrepair.population.call import fetched, rule, varies
-from dnnrepair.population.values import Dense, Edited, Shared, Sparse, dense
+from dnnrepair.population.values import Dense, Shared, Sparse, dense
 
 if TYPE_CHECKING:
     from dnnrepair.population.call import Call
@@ -17,10 +17,10 @@ IN_PLACE = {"relu": torch.relu_}  # where the argument is read by nothing else
 
 
 @rule(
-    *"relu relu6 leaky_relu elu selu celu gelu silu mish softplus sigmoid tanh hardtanh".split(),
-    *"hardsigmoid hardswish log_sigmoid softsign hardshrink softshrink tanhshrink".split(),
-    *"clamp clamp_min clamp_max threshold neg exp log sqrt rsqrt abs square reciprocal".split(),
-    *"sin cos erf expm1 log1p pow sign".split(),
+    *["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid", "tanh", "hardtanh"],
+    *["hardsigmoid", "hardswish", "log_sigmoid", "softsign", "hardshrink", "softshrink", "tanhshrink"],
+    *["clamp", "clamp_min", "clamp_max", "threshold", "neg", "exp", "log", "sqrt", "rsqrt", "abs", "square", "reciprocal"],
+    *["sin", "cos", "erf", "expm1", "log1p", "pow", "sign"],
 )
 def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
     """Apply a function to each number."""
@@ -37,8 +37,8 @@ def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
 
 
 @rule(
-    *"dropout feature_dropout alpha_dropout feature_alpha_dropout contiguous clone detach".split(),
-    *"alias lift_fresh_copy identity".split(),
+    *["dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "contiguous", "clone", "detach"],
+    *["alias", "lift_fresh_copy", "identity"],
 )
 def unchanged(call: Call) -> Any:  # noqa: ANN401 - a value
     """Pass on what comes in; a network in evaluation mode drops nothing."""

@@ -21,8 +21,8 @@ def norm(call: Call) -> Any:  # noqa: ANN401 - a value
     source = call.input
     if (
         call.get("training", False)
-        or call.get("use_input_stats", False)
-        and call.get("running_mean") is not None
+        or (call.get("use_input_stats", False)
+        and call.get("running_mean") is not None)
     ):
         return NotImplemented
     if isinstance(source, Shared):

@@ -47,7 +47,7 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
         patched: its patched weights.
         dim: the output dimension that counts units, from 0.
     """
-    layout: _Layout = call.constant("layout", lambda: _Layout.of(patched))
+    layout: Layout = call.constant("layout", lambda: Layout.of(patched))
     units = call.frame.constants.index(layout.units)
     base = call.out.derived((layout.units, dim, 1), lambda v: pick(v, units, dim, 1))
     values: Tensor | None = None
@@ -66,7 +66,7 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Patched weights in an order in which each pass adds one weight to every unit it touches.
 
     Attributes:
@@ -80,7 +80,8 @@ class _Layout:
     columns: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, patched: Sequence[Patched]) -> _Layout:
+    def of(cls, patched: Sequence[Patched]) -> Layout:
+        """Arrange patched weights."""
         by_unit: dict[int, list[Patched]] = {}
         for weight in patched:
             by_unit.setdefault(weight.unit, []).append(weight)
@@ -91,6 +92,17 @@ class _Layout:
         )
         columns = tuple(tuple(weight.column for weight in rank) for rank in ranks)
         return cls(units, ranks, columns)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The columns of the candidates' values that this operation takes, ascending."""
+        return tuple(sorted(column for rank in self.columns for column in rank))
+
+    @property
+    def slots(self) -> Tensor:
+        """The place in ``units`` of the unit that each of these columns feeds."""
+        slot = {column: place for rank in self.columns for place, column in enumerate(rank)}
+        return torch.tensor([slot[column] for column in self.order])
 
 
 def add_responses(

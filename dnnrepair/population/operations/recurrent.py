@@ -92,7 +92,7 @@ class _Layers:
         source: Any,
         initial: Sequence[Any],
         per: int,
-        directions: int,  # noqa: ANN401
+        directions: int,
     ) -> _Layers:
         params = call.get("params")
         groups = [params[i : i + per] for i in range(0, len(params), per)]
@@ -294,7 +294,7 @@ def _product(weights: list[Tensor], rows: list[Tensor], bias: Tensor | None) -> 
 def _split(
     weight: Any,
     bias: Any,
-    scale: Tensor,  # noqa: ANN401 - tensors, some of them patched
+    scale: Tensor,
 ) -> tuple[Tensor, Tensor, tuple[tuple[int, int | None], ...]]:
     """Return unpatched weights, columns for the patched ones, and what these are."""
     base = weight.base if isinstance(weight, Edited) else weight

@@ -14,8 +14,6 @@ from dnnrepair.population.values import Dense, Shared, Sparse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from dnnrepair.population.call import Call
 
 
