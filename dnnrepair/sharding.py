@@ -76,7 +76,7 @@ class Shards:
             distributed.all_reduce(total)
         except RuntimeError as error:
             message = (
-                f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+                f"process {self.rank} of {self.world} lost another ({str(error).splitlines()[0]}); "
                 "start all of them again: a search goes on from its last checkpoint"
             )
             raise DnnRepairError(message) from error

@@ -147,7 +147,11 @@ class BatchedEvaluator:
         """Return the weighted sums ``(F, P)`` over all inputs, as whole numbers of 2^-24."""
         if self.fused is not None:
             change = self.suffix.chunk(values).change
-            mine = sum(one(change).fitness for one in self.fused).mul(SCALE).unsqueeze(0)
+            mine = (
+                torch.stack([one(change).fitness for one in self.fused])
+                .mul(SCALE)
+                .sum(0, keepdim=True)
+            )
         else:
             mine = self._by_block(values, search_of, threshold)
         return self.shards.sum(mine) + self.dropped.sums[:, search_of]

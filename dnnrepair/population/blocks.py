@@ -114,7 +114,8 @@ class Store:
             self.folder = tempfile.TemporaryDirectory(prefix="dnnrepair-", dir=self.cache_dir)
         self.count += 1
         path = Path(self.folder.name) / f"{self.count}.bin"
-        order = sorted(range(value.dim()), key=lambda d: -value.stride(d))
+        strides = value.stride()
+        order = sorted(range(value.dim()), key=lambda d: -strides[d])
         flat = value.permute(order).contiguous().cpu()  # as it lies in memory
         try:
             path.write_bytes(flat.view(-1).view(torch.uint8).numpy().tobytes())

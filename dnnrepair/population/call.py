@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 from dnnrepair.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    from torch import Tensor
 
     from dnnrepair.population.frame import Chunk, Frame
 

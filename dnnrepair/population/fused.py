@@ -48,7 +48,7 @@ def fused_blocks(
     return None if any(one is None for one in found) else [one for one in found if one]
 
 
-def runs_fused(originals: Tensor, force: bool | None) -> bool:
+def runs_fused(originals: Tensor, force: bool | None) -> bool:  # noqa: FBT001 - three-valued
     """Tell whether fused kernels are to be used for these weights; see :func:`fused_blocks`."""
     if originals.dtype != torch.float32 or force is False:
         return False

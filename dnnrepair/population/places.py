@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dnnrepair.program import Program
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """One weight.
 
     Attributes:
@@ -61,7 +62,7 @@ class Places:
         if not places:
             message = "no place to patch was given; name at least one weight"
             raise SettingError(message)
-        places = tuple(Place(tensor, tuple(map(int, index))) for tensor, index in places)
+        places = tuple(Place(place.tensor, tuple(map(int, place.index))) for place in places)
         names = tuple(dict.fromkeys(place.tensor for place in places))
         for name in names:
             _check_tensor(program, name)

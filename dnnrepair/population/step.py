@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from torch import fx
-
 from dnnrepair.graph import is_ignored, named_arguments, operation_name
 from dnnrepair.population.call import Rule, rules
 from dnnrepair.sites import KIND_OF_OP, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import fx
 
     from dnnrepair.program import GraphProgram
 
@@ -78,7 +78,7 @@ def _step(node: fx.Node, twin: Any, overwrites: str, writers: Mapping[str, str])
         operation=twin or node.target,
         overwrites=overwrites,
         named=named,
-        rule=rules[op] if op in rules else None,
+        rule=rules[op] if op in rules else None,  # noqa: SIM401 - no dict
         reusable=_is_reusable(node),
         writers={s.name: writers[s.name] for s in node.all_input_nodes if s.name in writers},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -128,13 +129,13 @@ def _from_tokens(call: Call, source: Sparse, weight: Tensor) -> Tensor:
 
 
 def _columns(call: Call, source: Sparse, weight: Tensor) -> Tensor:
-    """Return the weight's columns of the changed units: ``(outputs, u)`` or ``(u, outputs, span)``."""
+    """Return the weight's columns of changed units, ``(outputs, u)`` or ``(u, outputs, span)``."""
 
     def cut() -> Tensor:
         units = call.frame.constants.index(source.units)
         if source.span == 1:
             return weight[:, units].contiguous()
-        parts = weight.unflatten(1, (-1, source.span))  # (outputs, width, span)
+        parts: Tensor = weight.unflatten(1, (-1, source.span))  # (outputs, width, span)
         return parts.movedim(1, 0)[units].contiguous()
 
     found: Tensor = call.constant(("columns", source.units, source.span), cut)
@@ -146,7 +147,7 @@ def _patched(call: Call, weight: Weight, bias: Weight | None) -> list[Patched]:
         entries: list[Patched] = []
         if isinstance(weight, Edited):
             for column, (unit, place) in zip(weight.columns, weight.indices, strict=True):
-                entries.append(Patched(column, unit, lambda x, i=place: x[..., i]))
+                entries.append(Patched(column, unit, partial(_feature, place)))
         if isinstance(bias, Edited):
             for column, (unit,) in zip(bias.columns, bias.indices, strict=True):
                 entries.append(Patched(column, unit, lambda x: torch.ones_like(x[..., 0])))
@@ -154,6 +155,10 @@ def _patched(call: Call, weight: Weight, bias: Weight | None) -> list[Patched]:
 
     listed: list[Patched] = call.constant("patched", found)
     return listed
+
+
+def _feature(place: int, source: Tensor) -> Tensor:
+    return source[..., place]
 
 
 def _base(value: Any) -> Tensor:  # noqa: ANN401 - a weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,11 +40,14 @@ def convolution(call: Call) -> Any:  # noqa: ANN401 - a value
     if patched:
         size = values.shape[:2]
         folded = values.flatten(0, 1)
-        unfolded = [
-            Patched(w.column, w.unit, lambda x, w=w: w.plane(x).unflatten(0, size)) for w in patched
-        ]
+        unfolded = [Patched(w.column, w.unit, partial(_unfolded_plane, w, size)) for w in patched]
         add_responses(out, folded, unfolded, call.chunk.change, 1)
     return Dense(out)
+
+
+def _unfolded_plane(weight: Patched, size: torch.Size, source: Tensor) -> Tensor:
+    found: Tensor = weight.plane(source).unflatten(0, size)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ class _Convolution:
         """Return ``(p, n, outputs, *space)`` from ``(p, n, inputs, *space)``."""
         folded = self._laid_out(values.flatten(0, 1))
         weight = self.call.constant("weight", lambda: self._laid_out(self.weight))
-        return self.convolve(folded, weight, self.bias, self.groups).unflatten(0, values.shape[:2])
+        out = self.convolve(folded, weight, self.bias, self.groups)
+        found: Tensor = out.unflatten(0, values.shape[:2])
+        return found
 
     def of_sparse(self, source: Sparse) -> Sparse | Dense | None:
         """Return the output for a few changed channels, None where all must be computed."""

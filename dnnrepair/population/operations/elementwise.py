@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from dnnrepair.population.call import Call
 
 IN_PLACE = {"relu": torch.relu_}  # where the argument is read by nothing else
-
-
-@rule(
-    *["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid", "tanh", "hardtanh"],
-    *["hardsigmoid", "hardswish", "log_sigmoid", "softsign", "hardshrink", "softshrink", "tanhshrink"],
-    *["clamp", "clamp_min", "clamp_max", "threshold", "neg", "exp", "log", "sqrt", "rsqrt", "abs", "square", "reciprocal"],
-    *["sin", "cos", "erf", "expm1", "log1p", "pow", "sign"],
+OF_ONE_VALUE = (
+    "relu relu6 leaky_relu elu selu celu gelu silu mish softplus sigmoid tanh hardtanh "
+    "hardsigmoid hardswish log_sigmoid softsign hardshrink softshrink tanhshrink clamp clamp_min "
+    "clamp_max threshold neg exp log sqrt rsqrt abs square reciprocal sin cos erf expm1 log1p pow "
+    "sign"
 )
+UNCHANGED = (
+    "dropout feature_dropout alpha_dropout feature_alpha_dropout contiguous clone detach alias "
+    "lift_fresh_copy identity"
+)
+
+
+@rule(*OF_ONE_VALUE.split())
 def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
     """Apply a function to each number."""
     source = call.input
@@ -36,10 +41,7 @@ def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
     return Sparse(values, source.units, call.out, source.dim, source.span)
 
 
-@rule(
-    *["dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "contiguous", "clone", "detach"],
-    *["alias", "lift_fresh_copy", "identity"],
-)
+@rule(*UNCHANGED.split())
 def unchanged(call: Call) -> Any:  # noqa: ANN401 - a value
     """Pass on what comes in; a network in evaluation mode drops nothing."""
     source = call.input
@@ -63,8 +65,8 @@ def of_two_values(call: Call) -> Any:  # noqa: ANN401 - a value
     if isinstance(one, Sparse) and isinstance(other, Sparse):
         values = _run(call, one.values, other.values)
         return Sparse(values, one.units, call.out, one.dim, one.span)
-    values = (dense(value, call.frame, call.chunk) for value in (one, other))
-    return Dense(_run(call, *_same_rank(*values)))
+    one, other = (dense(value, call.frame, call.chunk) for value in (one, other))
+    return Dense(_run(call, *_same_rank(one, other)))
 
 
 @rule("prelu")

@@ -9,6 +9,7 @@ depend on how wide the layer is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,9 +53,7 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
     base = call.out.derived((layout.units, dim, 1), lambda v: pick(v, units, dim, 1))
     values: Tensor | None = None
     for rank, group in enumerate(layout.ranks):
-        planes = source.derived(
-            (call.name, rank), lambda v, group=group: torch.stack([w.plane(v) for w in group])
-        )
+        planes = source.derived((call.name, rank), partial(_planes, group))
         change = call.chunk.column_last(call.frame.constants.index(layout.columns[rank]))
         change = change.view(*change.shape, *(1 for _ in planes.shape[1:]))
         if values is None:
@@ -63,6 +62,10 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
             values[: len(group)].addcmul_(change, planes.unsqueeze(1))
     assert values is not None  # some weight is patched  # noqa: S101
     return Sparse(values, layout.units, call.out, dim)
+
+
+def _planes(group: Sequence[Patched], source: Tensor) -> Tensor:
+    return torch.stack([weight.plane(source) for weight in group])
 
 
 @dataclass(frozen=True, slots=True)

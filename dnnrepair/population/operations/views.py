@@ -41,7 +41,7 @@ def reshape(call: Call) -> Any:  # noqa: ANN401 - a value
 
 
 def _spanned(call: Call, source: Sparse, dim: int, span: int) -> Any:  # noqa: ANN401 - a value
-    """Merge positions into the units' dimension (the ``flatten`` between convolution and linear)."""
+    """Merge positions into the units' dimension, as ``flatten`` before a linear layer does."""
     shape = call.out.shape
     if len(shape) != dim + 1:
         return NotImplemented
