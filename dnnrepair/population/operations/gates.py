@@ -53,17 +53,17 @@ class Weights:
     places_h: tuple[tuple[int, int | None], ...]
 
     @classmethod
-    def of(cls, call: Call, group: Sequence[Weight | None], place: int) -> Weights:
+    def of(cls, call: Call, group: Sequence[Weight], place: int) -> Weights:
         """Return the weights of a layer and direction, computed once."""
 
         def make() -> tuple[Any, ...]:
-            parts = [*group, None, None][:4]
-            scale = _scale(parts[0], candidate=call.op == "lstm")
+            weights, biases = group[:2], (*group[2:], None, None)[:2]
+            scale = _scale(weights[0], candidate=call.op == "lstm")
             (of_x, feeds_x, places_x), (of_h, feeds_h, places_h) = (
-                _split(parts[i], parts[i + 2], scale) for i in (0, 1)
+                _split(weight, bias, scale) for weight, bias in zip(weights, biases, strict=True)
             )
-            biases = (_column(part, scale) for part in parts[2:])
-            return of_x, of_h, feeds_x, feeds_h, *biases, places_x, places_h
+            columns = (_column(bias, scale) for bias in biases)
+            return of_x, of_h, feeds_x, feeds_h, *columns, places_x, places_h
 
         return cls(call, place, *call.constant(("weights", place), make))
 

@@ -129,7 +129,7 @@ class _Layers:
         """Return the inputs of the first layer that varies, ``(features, p or 1, n)`` a step."""
         if isinstance(self.source, Shared):
             key = (self.call.name, "inputs")
-            whole = self.source.frame.get(key, lambda live: self._below(live, first))
+            whole = self.call.frame.get(key, lambda live: self._below(live, first))
             return [step.unsqueeze(1) for step in whole]
         values = self.source.dense() if isinstance(self.source, Sparse) else self.source.values
         steps = values.permute((2, 3, 0, 1) if self.call.get("batch_first") else (1, 3, 0, 2))
@@ -137,7 +137,7 @@ class _Layers:
 
     def _below(self, live: Any, first: int) -> Tensor:  # noqa: ANN401 - values by name
         """Return the outputs of the layers before ``first``, ``(T, features, n)``."""
-        values: Tensor = self.source.read(live)
+        values: Tensor = self.call.input.read(live)
         if first:
             count = first * self.directions
             states = [_whole(state)[:count].contiguous() for state in self.initial]
@@ -184,7 +184,7 @@ class _Layers:
         count = first * self.directions
         ends = torch.stack([states[kind] for states in last]).permute(2, 0, 3, 1)
         if count:
-            whole = self.source.frame.get(
+            whole = self.call.frame.get(
                 (self.call.name, "ends", kind),
                 lambda live: self.call.out.read(live)[kind + 1][:count],
             )
