@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,7 +25,10 @@ class Arachne(Weighted):
     label: at exact ties the label wins, whatever the order of classes.
     """
 
-    certain: ClassVar[tuple[float, ...] | None] = (1.0,)
+    @property
+    def certain(self) -> tuple[float, ...] | None:
+        """An input that is right contributes 1."""
+        return (1.0,)
 
     @classmethod
     def of(cls, correct: Tensor, targets: Tensor, alpha: float = 10.0) -> Arachne:
@@ -49,7 +52,7 @@ class Arachne(Weighted):
         """Return which rows are right, and their terms."""
         label = outputs.of_label()
         right = label >= outputs.largest()
-        if right.is_cuda:  # a compaction would make the host wait
+        if right.is_cuda or outputs.static:  # a compaction would make the host wait
             partial = _of_wrong(outputs.log_total() - label)
             return right, (torch.where(right, torch.ones_like(partial), partial),)
         terms = right.to(label.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -54,7 +54,6 @@ class Weighted:
     """
 
     weight: Tensor
-    certain: ClassVar[tuple[float, ...] | None] = None
 
     def __post_init__(self) -> None:
         """Check the weights.
@@ -66,6 +65,11 @@ class Weighted:
         if not ok or bool((self.weight < 0).any()):
             message = "the weights of a fitness are finite, at least 0 and (inputs,) in shape"
             raise SettingError(message)
+
+    @property
+    def certain(self) -> tuple[float, ...] | None:
+        """Nothing is known of right inputs in general."""
+        return None
 
     @property
     def weights(self) -> Tensor:

@@ -28,14 +28,24 @@ class Outputs:
         units: which outputs these are; None for all of them, in order.
         base: the unpatched outputs, ``(rows, C)``; not needed where ``units`` is None.
         targets: labels ``(rows,)``, or values ``(rows, C)`` for regression.
-        recall: returns what depends on the block alone, computed once.
+        recall: returns what depends on the block alone, computed once; None where what is
+            computed is traced, and no shape or slice may depend on values.
     """
 
     changed: Tensor
     units: tuple[int, ...] | None
     base: Tensor | None
     targets: Tensor
-    recall: Callable[[Hashable, Callable[[], Any]], Any]
+    recall: Callable[[Hashable, Callable[[], Any]], Any] | None
+
+    @property
+    def static(self) -> bool:
+        """Whether no shape or slice may depend on values."""
+        return self.recall is None
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any value
+        """Return what depends on the block alone, computed once where it can be kept."""
+        return make() if self.recall is None else self.recall(key, make)
 
     def full(self) -> Tensor:
         """Return all outputs, ``(C, p, rows)``."""
@@ -50,22 +60,31 @@ class Outputs:
 
     def labels(self) -> Tensor:
         """Return the labels as indices, with 0 where one is ignored (negative)."""
-        found: Tensor = self.recall("labels", lambda: self.targets.long().clamp(min=0))
+        found: Tensor = self.once("labels", lambda: self.targets.long().clamp(min=0))
         return found
 
     def of_label(self) -> Tensor:
         """Return the output of each row's label, ``(p, rows)``."""
-        places = self.recall("rows of units", self._rows_of_units)
+        if self.static and self.units is not None:
+            return self._of_label_by_mask(self.units)
+        places = None if self.static else self.once("rows of units", self._rows_of_units)
         if self.units is None and places is None:
             index = self.labels().expand(1, *self.changed.shape[1:])
             return self.changed.gather(0, index)[0]
         if self.units is None:
             found = torch.empty_like(self.changed[0])
         else:
-            own = self.recall("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
+            own = self.once("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
             found = own.expand(self.changed.shape[1:]).clone()
-        for place, rows in places:
+        for place, rows in places or ():
             found[:, rows] = self.changed[place, :, rows]
+        return found
+
+    def _of_label_by_mask(self, units: tuple[int, ...]) -> Tensor:
+        labels = self.labels()
+        found = self._base().gather(1, labels[:, None])[:, 0].expand(self.changed.shape[1:])
+        for place, unit in enumerate(units):
+            found = torch.where(labels == unit, self.changed[place], found)
         return found
 
     def _rows_of_units(self) -> list[tuple[int, slice | Tensor]] | None:
@@ -90,7 +109,7 @@ class Outputs:
         changed = self.changed.amax(0)
         if self.units is None or self._is_whole():
             return changed
-        return torch.maximum(changed, self.recall("rest max", lambda: self._rest().amax(1)))
+        return torch.maximum(changed, self.once("rest max", lambda: self._rest().amax(1)))
 
     def log_total(self) -> Tensor:
         """Return the logarithm of the sum of exponentials of the outputs, ``(p, rows)``."""
@@ -106,7 +125,7 @@ class Outputs:
         return log_sum_exp(changed, self._rest_total()[places % self.changed.shape[2]])
 
     def _rest_total(self) -> Tensor:
-        found: Tensor = self.recall("rest total", lambda: self._rest().logsumexp(1))
+        found: Tensor = self.once("rest total", lambda: self._rest().logsumexp(1))
         return found
 
     def _is_whole(self) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import SCALE, Weighted
+from dnnrepair.population.compiled import Compiler
 from dnnrepair.population.fused import fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
@@ -69,6 +70,7 @@ class BatchedEvaluator:
         box: bounds of the values if inputs were dropped for them; None for any values.
         abandon: stop evaluating candidates that cannot reach their threshold.
         fuse: whether to use fused kernels; see :class:`EvaluatorSettings`.
+        backend: of ``torch.compile``, "" to interpret.
         notes: what the user should know.
     """
 
@@ -83,9 +85,11 @@ class BatchedEvaluator:
     box: tuple[Tensor, Tensor] | None = None
     abandon: bool = True
     fuse: bool | None = None
+    backend: str = ""
     notes: list[str] = field(default_factory=list)
     blocks: Sequence[Block] = ()
     fused: Sequence[kernels.Evaluator] | None = None
+    compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
         """Record the blocks."""
@@ -168,8 +172,7 @@ class BatchedEvaluator:
                 left = left - block.weights.sum(-1, dtype=torch.float64)
             for part in alive.split(self.chunk):
                 weights = self._weights(block, search_of[part])
-                outputs = self._outputs(values[part], block)
-                sums[:, part] += self.judge.judge(outputs, block.targets, weights)[1]
+                sums[:, part] += self._judged(values[part], block, weights)[1]
         if threshold is not None:
             hopeless = torch.ones(len(values), dtype=torch.bool, device=values.device)
             hopeless[alive] = False
@@ -203,8 +206,7 @@ class BatchedEvaluator:
         for block in self.blocks:
             for start in range(0, len(values), self.chunk):
                 part = slice(start, start + self.chunk)
-                outputs = self._outputs(values[part], block)
-                found, _ = self.judge.judge(outputs, block.targets, block.weights[:, 0])
+                found, _ = self._judged(values[part], block, block.weights[:, 0])
                 right[part, block.indices] = found[:, : len(block)].cpu()
         return self.shards.sum(right.to(torch.uint8)).to(torch.bool)
 
@@ -220,9 +222,20 @@ class BatchedEvaluator:
         assert found is not None  # there is at least one block  # noqa: S101
         return found
 
-    def _outputs(self, values: Tensor, block: Block) -> Outputs:
+    def _judged(self, values: Tensor, block: Block, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return verdicts ``(p, n)`` and sums ``(F, p)``; see :meth:`Judge.judge`."""
+        if self.backend:
+            return self._compiler.judged(values, block, weights)
         prediction = self._predict(values, block)
-        return self.judge.outputs(prediction, block.targets, block.frame.recall)
+        outputs = self.judge.outputs(prediction, block.targets, block.frame.recall)
+        return self.judge.judge(outputs, block.targets, weights)
+
+    @property
+    def _compiler(self) -> Compiler:
+        """What compiles for chunks of the present size."""
+        if self.compiler is None or self.compiler.chunk != self.chunk:
+            self.compiler = Compiler(self.suffix, self.judge, self.chunk, self.backend)
+        return self.compiler
 
     def _predict(self, values: Tensor, block: Block) -> Sparse | Dense:
         return self.suffix.run(block.frame, self.suffix.chunk(values))

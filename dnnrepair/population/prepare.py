@@ -123,5 +123,6 @@ def _batched(
         box=None if keep is None else settings.box,
         abandon=settings.abandon,
         fuse=settings.fused,
+        backend=settings.compiled,
         notes=notes,
     )

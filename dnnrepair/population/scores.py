@@ -85,20 +85,22 @@ class Judge:
         self,
         prediction: Sparse | Dense,
         targets: Tensor,
-        recall: Callable[[Hashable, Callable[[], Any]], Any],
+        recall: Callable[[Hashable, Callable[[], Any]], Any] | None,
     ) -> Outputs:
         """Return predictions with outputs first and one row per label.
 
         Args:
             prediction: of p candidates for a block of inputs.
             targets: of the block, as :meth:`check` returned them.
-            recall: returns what depends on the block alone, computed once.
+            recall: returns what depends on the block alone, computed once; None to compute it each
+                time, with no shape or slice that depends on values.
         """
         shape = prediction.shape
         rows = targets.reshape(-1) if self.by_class else targets.reshape(len(targets), -1)
         dim = class_dim(shape, targets) if self.by_class else -1
         if isinstance(prediction, Sparse) and self._counts_classes(prediction, dim):
-            base = recall("base", lambda: _rows(prediction.base.whole(), dim))
+            whole = prediction.base.whole
+            base = recall("base", lambda: _rows(whole(), dim)) if recall else _rows(whole(), dim)
             changed = prediction.values.flatten(2)
             return Outputs(changed, prediction.units, base, rows, recall)
         values = prediction.dense() if isinstance(prediction, Sparse) else prediction.values

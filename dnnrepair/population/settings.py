@@ -29,7 +29,8 @@ class EvaluatorSettings:
         abandon: stop evaluating candidates that can no longer reach the threshold given with them.
         fused: use the fused kernels: True wherever the suffix is one they know (in plain torch
             without CUDA), False never, None where they run fused.
-        compiled: run the suffix through ``torch.compile``.
+        compiled: backend of ``torch.compile``, such as "inductor"; "" to interpret. Compiling takes
+            up to a minute, and pays for long searches only.
     """
 
     block: int | None = None
@@ -41,7 +42,7 @@ class EvaluatorSettings:
     halvings: int = 0
     abandon: bool = True
     fused: bool | None = None
-    compiled: bool = False
+    compiled: str = ""
 
     def __post_init__(self) -> None:
         """Check the numbers.
