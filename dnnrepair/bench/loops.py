@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,7 @@ def vmap(workload: Workload, chunk: int) -> Loop:
         return _score(functional_call(workload.module, tensors, (workload.inputs,)), workload)
 
     def run(values: Tensor) -> Answer:
-        with torch.inference_mode(), _without_fused_layers():
+        with torch.inference_mode(), without_fused_attention():
             stacks = (_stacked(workload, part) for part in values.split(chunk))
             scores = [torch.vmap(one)(stack) for stack in stacks]
         fitness, verdicts = zip(*scores, strict=True)
@@ -135,7 +136,7 @@ def _stacked(workload: Workload, values: Tensor) -> dict[str, Tensor]:
     stacks = {}
     for name in workload.recipe.layers:
         stack = tensors[name].detach().expand(len(values), *tensors[name].shape).clone()
-        stack[(slice(None), *_index(workload, name))] = values[:, _columns(workload, name)]
+        stack.movedim(0, -1)[_index(workload, name)] = values[:, _columns(workload, name)].T
         stacks[name] = stack
     return stacks
 
@@ -150,11 +151,12 @@ def _index(workload: Workload, name: str) -> tuple[Tensor, ...]:
 
 
 @contextmanager
-def _without_fused_layers() -> Iterator[None]:
-    """Keep torch from fusing whole transformer layers, which vmap would run one by one."""
+def without_fused_attention() -> Iterator[None]:
+    """Keep torch from fused attention, which vmap would run candidate by candidate."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -32,6 +32,7 @@ class Recipe:
         width: elements, per input, of the values that a patch changes and that exist at a time.
         split: the network cut by hand before the patched layer.
         rows: how many rows (output units, or channels) of a tensor are patched; 0 for any number.
+        no_vmap: why ``torch.vmap`` cannot run the network, "" if it can.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recipe:
     width: int
     split: Split
     rows: int = 0
+    no_vmap: str = ""
 
 
 def _images(channels: int, side: int) -> Callable[[int, torch.Generator], Tensor]:
@@ -68,6 +70,7 @@ RECIPES = (
         layers=("recurrent.weight_ih_l0", "recurrent.weight_hh_l0"),
         width=30 * 5 * 64,
         split=splits.LSTM,
+        no_vmap="torch has no batching rule for aten::lstm",
     ),
     _resnet(
         name="resnet20, early",

@@ -56,7 +56,8 @@ class Workload:
         own = [tensors[place.tensor].detach() for place in self.places]
         originals = torch.stack([t[p.index] for t, p in zip(own, self.places, strict=True)])
         spread = torch.stack([tensor.std() for tensor in own])
-        return originals + spread * torch.randn(count, len(own), generator=rng)
+        noise = [torch.randn(len(own), generator=rng) for _ in range(count)]
+        return originals + spread * torch.stack(noise)
 
 
 def prepare(recipe: Recipe, samples: int, seed: int) -> Workload:
