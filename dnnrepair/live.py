@@ -74,6 +74,10 @@ class LiveProgram:
         trainable = {name for name, p in self.module.named_parameters() if p.requires_grad}
         return describe(self.tensors, self.sites, buffers, trainable)
 
+    def reads(self, *names: str) -> bool:
+        """Tell whether some operation of the example run reads one of these tensors."""
+        return any(self.infos[name].used for name in names)
+
     def to(self, device: torch.device | str) -> LiveProgram:
         """Return the same program with its tensors on a device."""
         return replace(self, tensors={n: t.to(device) for n, t in self.tensors.items()})

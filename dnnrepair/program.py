@@ -53,6 +53,10 @@ class Program(Protocol):
     @property
     def infos(self) -> Mapping[str, TensorInfo]: ...  # noqa: D102
 
+    def reads(self, *names: str) -> bool:
+        """Tell whether some operation reads one of these tensors."""
+        ...
+
     def to(self, device: torch.device | str) -> Program:
         """Return the same program with its tensors on a device."""
         ...
@@ -204,6 +208,12 @@ class GraphProgram:
     def device(self) -> torch.device:
         """Where the tensors lie."""
         return next((t.device for t in self.tensors.values()), torch.device("cpu"))
+
+    def reads(self, *names: str) -> bool:
+        """Tell whether some operation reads one of these tensors."""
+        return any(
+            node.users and self.tensor_of_node.get(node.name) in names for node in self.graph.nodes
+        )
 
     def measured(self, example: Sequence[Tensor]) -> GraphProgram:
         """Return the same program with the shapes that an example run gives.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LARGEST = 3e38  # about the largest float32
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -56,10 +58,20 @@ class Outputs:
             index = self.labels().expand(1, *self.changed.shape[1:])
             return self.changed.gather(0, index)[0]
         fixed = self.recall("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
-        masks = self.recall("is unit", lambda: [self.labels() == unit for unit in self.units or ()])
-        found: Tensor = fixed.expand(self.changed.shape[1:])
-        for mask, values in zip(masks, self.changed, strict=True):
-            found = torch.where(mask, values, found)
+        found: Tensor = fixed.expand(self.changed.shape[1:]).clone()
+        for place, rows in self.recall("rows of units", self._rows_of_units):
+            found[:, rows] = self.changed[place, :, rows]
+        return found
+
+    def _rows_of_units(self) -> list[tuple[int, slice | Tensor]]:
+        """Return where each changed output is the label: a slice where rows are in order."""
+        found: list[tuple[int, slice | Tensor]] = []
+        for place, unit in enumerate(self.units or ()):
+            rows = (self.labels() == unit).nonzero()[:, 0]
+            if len(rows):
+                first, last = int(rows[0]), int(rows[-1])
+                together = last - first + 1 == len(rows)
+                found.append((place, slice(first, last + 1) if together else rows))
         return found
 
     def largest(self) -> Tensor:
@@ -73,24 +85,18 @@ class Outputs:
         """Return the logarithm of the sum of exponentials of the outputs, ``(p, rows)``."""
         if self.units is None or self._is_whole():
             return log_sum_exp(self.changed)
-        rest = self.recall("rest total", lambda: self._rest().logsumexp(1))
-        return log_sum_exp(torch.cat([self.changed, rest.expand(1, *self.changed.shape[1:])]))
+        return log_sum_exp(self.changed, self._rest_total())
 
-    def at(self, rows: Tensor) -> Outputs:
-        """Return the outputs at flat positions of ``(p, rows)``, as those of one candidate.
+    def log_total_at(self, places: Tensor) -> Tensor:
+        """Return the same at flat positions of ``(p, rows)``, as ``(m,)``."""
+        changed = self.changed.flatten(1)[:, places]
+        if self.units is None or self._is_whole():
+            return log_sum_exp(changed)
+        return log_sum_exp(changed, self._rest_total()[places % self.changed.shape[2]])
 
-        Args:
-            rows: positions, ``(m,)``.
-        """
-        changed = self.changed.flatten(1)[:, rows].unsqueeze(1)
-        count = self.changed.shape[2]
-        if self.units is None:
-            targets = self.targets[rows % count] if self.targets.dim() else self.targets
-            return Outputs(changed, None, None, targets, recall_nothing)
-        inputs = rows % count
-        return Outputs(
-            changed, self.units, self._base()[inputs], self.targets[inputs], recall_nothing
-        )
+    def _rest_total(self) -> Tensor:
+        found: Tensor = self.recall("rest total", lambda: self._rest().logsumexp(1))
+        return found
 
     def _is_whole(self) -> bool:
         return self.base is not None and len(self.units or ()) == self.base.shape[1]
@@ -110,11 +116,20 @@ def recall_nothing(_key: Hashable, make: Callable[[], T]) -> T:
     return make()
 
 
-def log_sum_exp(values: Tensor) -> Tensor:
+def log_sum_exp(values: Tensor, rest: Tensor | None = None) -> Tensor:
     """Return the logarithm of the sum over the first dimension of exponentials.
 
     The maximum is taken out first, as in ``torch.logsumexp``, which is slower along dimension 0.
+
+    Args:
+        values: ``(C, ...)``.
+        rest: the same logarithm for further values, to be added to the sum.
     """
     top = values.amax(0)
-    top = torch.where(top.isfinite(), top, torch.zeros_like(top))
-    return (values - top).exp_().sum(0).log_().add_(top)
+    if rest is not None:
+        top = torch.maximum(top, rest)
+    top.clamp_(min=-LARGEST, max=LARGEST)  # an infinite one would leave inf - inf
+    total = (values - top).exp_().sum(0)
+    if rest is not None:
+        total += (rest - top).exp_()
+    return total.log_().add_(top)

@@ -12,6 +12,7 @@ from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import SCALE, Weighted
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
+from dnnrepair.population.values import Sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dnnrepair.population.places import Places
     from dnnrepair.population.scores import Judge
     from dnnrepair.population.suffix import Suffix
-    from dnnrepair.population.values import Dense, Sparse
+    from dnnrepair.population.values import Dense
     from dnnrepair.sharding import Shards
 
 
@@ -63,6 +64,7 @@ class BatchedEvaluator:
         samples: N, of all processes.
         shards: this process's place among those that share the inputs.
         dropped: inputs that need no evaluation.
+        box: bounds of the values if inputs were dropped for them; None for any values.
         abandon: stop evaluating candidates that cannot reach their threshold.
         notes: what the user should know.
     """
@@ -75,6 +77,7 @@ class BatchedEvaluator:
     samples: int
     shards: Shards
     dropped: Dropped
+    box: tuple[Tensor, Tensor] | None = None
     abandon: bool = True
     notes: list[str] = field(default_factory=list)
     blocks: Sequence[Block] = ()
@@ -97,7 +100,7 @@ class BatchedEvaluator:
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
         """Return the fitness of each candidate; see :class:`Evaluator`."""
         flat = values.flatten(0, -2)
-        check_values(flat, self.places)
+        check_values(flat, self.places, self.box)
         searches = len(values) if values.dim() > 2 else 1  # noqa: PLR2004 - (S, P, k)
         known = self.judge.fitness.weights.shape[1]
         if searches != known:
@@ -111,7 +114,7 @@ class BatchedEvaluator:
     @torch.no_grad()
     def verdicts(self, values: Tensor) -> Tensor:
         """Return which inputs each candidate ``(P, k)`` gets right, ``(P, N)`` bool on the CPU."""
-        check_values(values, self.places)
+        check_values(values, self.places, self.box)
         return self._fitting(lambda: self._verdicts(values))
 
     @torch.no_grad()
@@ -187,12 +190,16 @@ class BatchedEvaluator:
         return self.shards.sum(right.to(torch.uint8)).to(torch.bool)
 
     def _logits(self, values: Tensor) -> Tensor:
-        pieces = []
+        found: Tensor | None = None
         for block in self.blocks:
             parts = [self._predict(part, block) for part in values.split(self.chunk)]
-            full = [p.values if not hasattr(p, "dense") else p.dense() for p in parts]
-            pieces.append(torch.cat([part[:, : len(block)].cpu() for part in full]))
-        return torch.cat(pieces, 1)
+            full = [p.dense() if isinstance(p, Sparse) else p.values for p in parts]
+            rows = torch.cat([part[:, : len(block)].cpu() for part in full])
+            if found is None:
+                found = rows.new_empty(len(values), self.samples, *rows.shape[2:])
+            found[:, block.indices] = rows
+        assert found is not None  # there is at least one block  # noqa: S101
+        return found
 
     def _outputs(self, values: Tensor, block: Block) -> Outputs:
         prediction = self._predict(values, block)

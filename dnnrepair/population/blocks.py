@@ -129,7 +129,9 @@ class Store:
         return mapped.view(flat.shape).permute(back)
 
 
-def block_size(suffix: Suffix, example: Batch, settings: EvaluatorSettings) -> tuple[int, int]:
+def block_size(
+    suffix: Suffix, example: Batch, count: int, settings: EvaluatorSettings
+) -> tuple[int, int]:
     """Return how many inputs and candidates to evaluate at a time.
 
     Both follow from the largest value that differs between candidates: a chunk of it should fit
@@ -140,7 +142,7 @@ def block_size(suffix: Suffix, example: Batch, settings: EvaluatorSettings) -> t
     _, largest = suffix.measure(inputs)
     per_pair = max(1, largest * suffix.originals.element_size() // len(inputs[0]))
     pairs = max(1, settings.working_set // per_pair)
-    block = fixed or settings.block or min(LARGEST, max(SMALLEST, pairs))
+    block = fixed or settings.block or min(LARGEST, max(SMALLEST, pairs), count)
     chunk = settings.chunk or max(1, pairs // block)
     return block, chunk
 
@@ -197,6 +199,9 @@ def _kept(samples: Samples, size: int, keep: Tensor) -> Iterator[Rows]:
 
 
 def _rows(batch: Batch, chosen: Tensor) -> Rows:
+    """Return some inputs of a batch, by label: a fitness then finds each class in one piece."""
+    if batch.targets is not None and batch.targets.dim() == 1:
+        chosen = chosen[batch.targets[chosen].argsort(stable=True)]
     inputs = tuple(x[chosen] for x in batch.inputs)
     targets = None if batch.targets is None else batch.targets[chosen]
     return Rows(inputs, targets, chosen + batch.start)

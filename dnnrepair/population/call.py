@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 from dnnrepair.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Hashable, Mapping
 
     from dnnrepair.population.frame import Chunk, Frame
 
@@ -67,18 +68,18 @@ class Call:
         return not any(map(varies, rest))
 
 
-Rule = "Callable[[Call], Any]"
-rules: Registry[Callable[[Call], Any]] = Registry("operation", "dnnrepair.population.operations")  # type: ignore[name-defined]  # noqa: F821
+Rule = Callable[[Call], Any]
+rules: Registry[Rule] = Registry("operation", "dnnrepair.population.operations")
 
 
-def rule(*ops: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+def rule(*ops: str) -> Callable[[Rule], Rule]:
     """Register a rule for operations by canonical name.
 
     A rule returns a value of some kind, or ``NotImplemented`` where it does not apply; then the
     operation is run on dense values.
     """
 
-    def file(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
+    def file(function: Rule) -> Rule:
         for op in ops:
             rules.file(op, function)
         return function

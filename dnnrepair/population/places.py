@@ -62,11 +62,12 @@ class Places:
             message = "no place to patch was given; name at least one weight"
             raise SettingError(message)
         places = tuple(Place(tensor, tuple(map(int, index))) for tensor, index in places)
-        for name in dict.fromkeys(place.tensor for place in places):
+        names = tuple(dict.fromkeys(place.tensor for place in places))
+        for name in names:
             _check_tensor(program, name)
-        shapes = {p.tensor: tuple(program.tensors[p.tensor].shape) for p in places}
+        shapes = {name: tuple(program.tensors[name].shape) for name in names}
         flat = tuple(_flat(place, shapes[place.tensor]) for place in places)
-        twins = {name: _twins(program, name) for name in shapes}
+        twins = {name: _twins(program, name) for name in names}
         seen: dict[tuple[frozenset[str], int], Place] = {}
         for place, position in zip(places, flat, strict=True):
             same = frozenset((place.tensor, *twins[place.tensor]))
@@ -111,12 +112,19 @@ class Places:
         return changed
 
 
-def check_values(values: Tensor, places: Places) -> None:
+def check_values(
+    values: Tensor, places: Places, box: tuple[Tensor, Tensor] | None = None
+) -> None:
     """Refuse candidates that are none.
 
+    Args:
+        values: should be ``(P, k)``.
+        places: k of them.
+        box: lower and upper bounds that hold for all candidates, ``(k,)``.
+
     Raises:
-        SettingError: if there are no candidates, or the shape is not ``(P, k)``, or a value is not
-            finite.
+        SettingError: if there are no candidates, or the shape is another, or a value is not finite
+            or lies outside the box.
     """
     if values.dim() != 2 or values.shape[1] != len(places):  # noqa: PLR2004 - (P, k)
         message = f"values are {tuple(values.shape)}; (candidates, {len(places)}) is needed"
@@ -130,6 +138,16 @@ def check_values(values: Tensor, places: Places) -> None:
         what = values[candidate, column].item()
         message = f"candidate {candidate} sets {places.sequence[column]} to {what}; give numbers"
         raise SettingError(message)
+    if box is not None:
+        low, high = (bound.to(values) for bound in box)
+        outside = (values < low) | (values > high)
+        if bool(outside.any()):
+            candidate, column = (int(i) for i in outside.nonzero()[0])
+            message = (
+                f"candidate {candidate} sets {places.sequence[column]} outside the box for which "
+                "inputs were dropped; prepare again without it"
+            )
+            raise SettingError(message)
 
 
 def _check_tensor(program: Program, name: str) -> None:
@@ -145,7 +163,7 @@ def _check_tensor(program: Program, name: str) -> None:
         kind = str(value.dtype).removeprefix("torch.")
         message = f"{name} holds {kind}, which a search cannot change; patch the float network"
         raise ModelError(message)
-    if program.infos[name].used is False:
+    if not program.reads(name, *_twins(program, name)):
         message = f"the network's graph does not use {name}; patching it would change nothing"
         raise ModelError(message)
 

@@ -101,9 +101,9 @@ def _batched(
     if samples.size is not None and samples.size != count:
         message = f"the fitness weighs {count} inputs, the data have {samples.size}"
         raise DataError(message)
-    block, chunk = block_size(suffix, samples.example(), settings)
+    block, chunk = block_size(suffix, samples.example(), count, settings)
     store = Store(settings.memory, settings.cache_dir)
-    keep, notes = certified(suffix, judge, samples, settings, block)
+    keep, notes = certified(suffix, judge, samples, settings, shards)
 
     def layout(size: int) -> list[Block]:
         store.clear()
@@ -118,6 +118,7 @@ def _batched(
         samples=count,
         shards=shards,
         dropped=Dropped.of(judge.fitness, keep, suffix.constants.device),
+        box=None if keep is None else settings.box,
         abandon=settings.abandon,
         notes=notes,
     )

@@ -25,16 +25,18 @@ class EvaluatorSettings:
         cache_dir: where those go; None for the system's folder for temporary files.
         box: lower and upper bounds of the values, ``(k,)`` each: inputs that are certified to be
             right whatever the values within are dropped. None to drop none.
+        halvings: how often the box is cut for that, at least 0: certifies more, takes longer.
         abandon: stop evaluating candidates that can no longer reach the threshold given with them.
         compiled: run the suffix through ``torch.compile``.
     """
 
     block: int | None = None
     chunk: int | None = None
-    working_set: int = 1 << 20
+    working_set: int = 5 << 19
     memory: int = 8 << 30
     cache_dir: Path | None = None
     box: tuple[Tensor, Tensor] | None = None
+    halvings: int = 0
     abandon: bool = True
     compiled: bool = False
 

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from dnnrepair.errors import ModelError
 from dnnrepair.graph import is_ignored, named_arguments, operation_name
-from dnnrepair.population.call import Call, fetched, rules, varies
+from dnnrepair.population.call import Call, Rule, fetched, rules, varies
 from dnnrepair.population.frame import Chunk, Constants, Frame
 from dnnrepair.population.operations.generic import generic
 from dnnrepair.population.operations.parameters import view_of_parameter
@@ -34,6 +34,7 @@ class Step:
         operation: the function, never one that works in place.
         overwrites: name of the node that it overwrites, "" if none.
         named: arguments by schema name, with nodes in place of values.
+        rule: for values that differ between candidates; None if there is none.
         writers: of its arguments from outside the suffix, which operation last overwrote them.
         forgotten: nodes that no later step reads.
     """
@@ -43,6 +44,7 @@ class Step:
     operation: Any
     overwrites: str
     named: Mapping[str, Any]
+    rule: Rule | None = None
     writers: Mapping[str, str] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
 
@@ -141,7 +143,7 @@ class _Run:
 
     def step(self, step: Step) -> None:
         """Run one operation."""
-        found = self._apply(self._call(step))
+        found = self._apply(self._call(step), step.rule)
         self.env[step.node.name] = found
         if step.overwrites:
             self.env[step.overwrites] = found
@@ -151,12 +153,12 @@ class _Run:
         for name in step.forgotten:
             self.env.pop(name, None)
 
-    def _apply(self, call: Call) -> Any:  # noqa: ANN401 - a value, or several
+    def _apply(self, call: Call, rule: Rule | None) -> Any:  # noqa: ANN401 - a value, or several
         if not any(map(varies, (*call.args, *call.kwargs.values()))):
             return call.out  # a view took only parts that do not vary
         found = view_of_parameter(call)
-        if found is NotImplemented and call.op in rules:
-            found = rules[call.op](call)
+        if found is NotImplemented and rule is not None:
+            found = rule(call)
         return generic(call) if found is NotImplemented else found
 
     def _call(self, step: Step) -> Call:
@@ -213,12 +215,14 @@ def _steps(program: GraphProgram, patched: set[str]) -> Iterator[Step]:
 
 def _step(node: fx.Node, twin: Any, overwrites: str, writers: Mapping[str, str]) -> Step:  # noqa: ANN401
     named = named_arguments(node)
+    op = operation_name(node, named)
     return Step(
         node=node,
-        op=operation_name(node, named),
+        op=op,
         operation=twin or node.target,
         overwrites=overwrites,
         named=named,
+        rule=rules[op] if op in rules else None,
         writers={s.name: writers[s.name] for s in node.all_input_nodes if s.name in writers},
     )
 

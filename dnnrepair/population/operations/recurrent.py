@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.population.call import Call
 
-    Cell = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    Cell = Callable[["_Weights", Tensor, "Tensor | None", Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @rule("lstm", "gru", "rnn_tanh", "rnn_relu")
@@ -151,9 +151,8 @@ class _Layers:
         steps: list[Tensor] = []
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
-            known = (place, time) if shared else None
-            entering = weights.of_input(inputs[time], known)
-            hidden, cell = self.cell(entering, weights.of_hidden(hidden), hidden, cell)
+            base = weights.of_shared(inputs[time], time, apart=self.cell is _gru) if shared else None
+            hidden, cell = self.cell(weights, inputs[time], base, hidden, cell)
             steps.append(hidden)
         return steps[::-1] if direction else steps, [hidden, cell][: len(self.initial)]
 
@@ -182,17 +181,25 @@ class _Layers:
 class _Weights:
     """The weights of one layer and direction, ``(gates * units, ...)``, and what is patched.
 
+    A patched weight is one more column, which is not 0 in the one row that it feeds; the value it
+    multiplies is its change times what the weight weighs. All that feeds the LSTM's candidate gate
+    is doubled, for ``tanh(x) = 2 sigmoid(2 x) - 1``: torch's sigmoid takes a quarter of the time.
+
     Attributes:
-        of_x, of_h: unpatched weights with one more column per patched weight, which is 1 in the
-            row that the patched weight feeds.
+        call: the operation.
+        place: number of the layer and direction.
+        of_x, of_h: unpatched weights.
+        feeds_x, feeds_h: the columns of patched weights.
         bias_x, bias_h: unpatched biases, ``(gates * units, 1)``, or None.
         places_x, places_h: column of the values and input feature (None for a bias) of each.
-        change: of the patched weights, ``(k, p)``.
     """
 
     call: Call
+    place: int
     of_x: Tensor
     of_h: Tensor
+    feeds_x: Tensor
+    feeds_h: Tensor
     bias_x: Tensor | None
     bias_h: Tensor | None
     places_x: tuple[tuple[int, int | None], ...]
@@ -200,33 +207,57 @@ class _Weights:
 
     @classmethod
     def of(cls, call: Call, group: Sequence[Any], place: int) -> _Weights:
+        """Return the weights of a layer and direction, computed once."""
+
         def make() -> tuple[Any, ...]:
             parts = [*group, None, None][:4]
-            of_x, places_x = _extended(parts[0], parts[2])
-            of_h, places_h = _extended(parts[1], parts[3])
-            return of_x, of_h, _column(parts[2]), _column(parts[3]), places_x, places_h
+            scale = _scale(parts[0], candidate=call.op == "lstm")
+            (of_x, feeds_x, places_x), (of_h, feeds_h, places_h) = (
+                _split(*parts[i::2], scale) for i in (0, 1)
+            )
+            biases = (_column(part, scale) for part in parts[2:])
+            return of_x, of_h, feeds_x, feeds_h, *biases, places_x, places_h
 
-        return cls(call, *call.constant(("weights", place), make))
+        return cls(call, place, *call.constant(("weights", place), make))
 
-    def of_input(self, step: Tensor, known: tuple[int, int] | None) -> Tensor:
-        """Return what one step's input ``(features, p or 1, n)`` adds to the gates.
+    def of_shared(self, step: Tensor, time: int, *, apart: bool) -> Tensor:
+        """Return what an input that all candidates share adds to the gates, ``(gates, 1, n)``.
 
-        ``known`` names a step that all candidates share: its product is computed once.
+        Unless the hidden state's part is needed by itself (``apart``), its bias is in there.
         """
-        if known is None:
-            return _product(self.of_x, self.bias_x, [step, *self._changes(step, self.places_x)])
-        width = len(step)
-        base: Tensor = self.call.frame.get(
-            (self.call.name, "projected", *known),
-            lambda _: _product(self.of_x[:, :width], self.bias_x, [step]),
+        bias = self.bias_x if apart else self._bias
+        found: Tensor = self.call.frame.get(
+            (self.call.name, "projected", self.place, time),
+            lambda _: _product([self.of_x], [step], bias),
         )
-        extra = self._changes(step, self.places_x)
-        return base + _product(self.of_x[:, width:], None, extra) if extra else base
+        return found
 
-    def of_hidden(self, hidden: Tensor) -> Tensor:
-        """Return what the hidden state ``(units, p, n)`` adds to the gates."""
-        extra = self._changes(hidden, self.places_h)
-        return _product(self.of_h, self.bias_h, [hidden, *extra])
+    @property
+    def _bias(self) -> Tensor | None:
+        return None if self.bias_h is None or self.bias_x is None else self.bias_h + self.bias_x
+
+    def apart(self, step: Tensor, base: Tensor | None, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what input and hidden state add to the gates, ``(gates, p or 1, n)`` each."""
+        extra_x = self._changes(step, self.places_x)
+        if base is None:
+            from_x = _product([self.of_x, self.feeds_x], [step, *extra_x], self.bias_x)
+        else:
+            from_x = base + _product([self.feeds_x], extra_x, None) if extra_x else base
+        extra_h = self._changes(hidden, self.places_h)
+        return from_x, _product([self.of_h, self.feeds_h], [hidden, *extra_h], self.bias_h)
+
+    def together(self, step: Tensor, base: Tensor | None, hidden: Tensor) -> Tensor:
+        """Return the sum of both in one product, ``(gates, p, n)``."""
+        rows = [hidden, *self._changes(hidden, self.places_h), *self._changes(step, self.places_x)]
+        parts = [self.of_h, self.feeds_h, self.feeds_x]
+        bias = None
+        if base is None:
+            rows, parts, bias = [*rows, step], [*parts, self.of_x], self._bias
+        joined = self.call.constant(
+            ("joined", self.place, base is None), lambda: torch.cat(parts, 1)
+        )
+        gates = _product([joined], rows, bias)
+        return gates if base is None else gates.add_(base)
 
     def _changes(
         self, values: Tensor, places: tuple[tuple[int, int | None], ...]
@@ -241,15 +272,19 @@ class _Weights:
         return [torch.cat(taken) * change]
 
 
-def _product(weight: Tensor, bias: Tensor | None, rows: list[Tensor]) -> Tensor:
-    """Return ``weight`` times rows ``(..., p, n)``, one below the other."""
+def _product(weights: list[Tensor], rows: list[Tensor], bias: Tensor | None) -> Tensor:
+    """Return weights side by side times rows ``(..., p, n)`` one below the other."""
+    weight = torch.cat(weights, 1) if len(weights) > 1 else weights[0]
     joined = torch.cat(rows) if len(rows) > 1 else rows[0]
     flat = joined.reshape(len(joined), -1)
     out = weight @ flat if bias is None else torch.addmm(bias, weight, flat)
     return out.view(-1, *joined.shape[1:])
 
 
-def _extended(weight: Any, bias: Any) -> tuple[Tensor, tuple[tuple[int, int | None], ...]]:  # noqa: ANN401
+def _split(
+    weight: Any, bias: Any, scale: Tensor  # noqa: ANN401 - tensors, some of them patched
+) -> tuple[Tensor, Tensor, tuple[tuple[int, int | None], ...]]:
+    """Return unpatched weights, columns for the patched ones, and what these are."""
     base = weight.base if isinstance(weight, Edited) else weight
     entries: list[tuple[int, int, int | None]] = []
     if isinstance(weight, Edited):
@@ -259,51 +294,67 @@ def _extended(weight: Any, bias: Any) -> tuple[Tensor, tuple[tuple[int, int | No
         entries += [(c, row, None) for c, (row,) in zip(bias.columns, bias.indices, strict=True)]
     feeds = base.new_zeros(len(base), len(entries))
     for place, (_, row, _) in enumerate(entries):
-        feeds[row, place] = 1
-    return torch.cat([base, feeds], 1), tuple((column, feature) for column, _, feature in entries)
+        feeds[row, place] = scale[row]
+    return base * scale.unsqueeze(1), feeds, tuple((column, feature) for column, _, feature in entries)
 
 
-def _column(bias: Any) -> Tensor | None:  # noqa: ANN401 - a bias
+def _column(bias: Any, scale: Tensor) -> Tensor | None:  # noqa: ANN401 - a bias
     if bias is None:
         return None
-    return (bias.base if isinstance(bias, Edited) else bias).unsqueeze(1)
+    base: Tensor = bias.base if isinstance(bias, Edited) else bias
+    return (base * scale).unsqueeze(1)
 
 
-def lstm_cell(x: Tensor, h: Tensor, _hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+def _scale(weight: Any, *, candidate: bool) -> Tensor:  # noqa: ANN401 - a tensor, maybe patched
+    """Return the factor of each row of the weights; see :class:`_Weights`."""
+    base: Tensor = weight.base if isinstance(weight, Edited) else weight
+    scale = base.new_ones(len(base))
+    if candidate:
+        scale.view(4, -1)[2] = 2
+    return scale
+
+
+def _lstm(
+    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, cell: Tensor
+) -> tuple[Tensor, Tensor]:
     """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o."""
-    gates = h.add_(x)
-    i, f, g, o = gates.chunk(4)
-    gates[: 2 * len(i)].sigmoid_()
-    o.sigmoid_()
-    cell = torch.addcmul(f * cell, i, g.tanh_())
-    return o * cell.tanh(), cell
+    i, f, g, o = weights.together(step, base, hidden).sigmoid_().chunk(4)
+    cell = (f * cell).addcmul_(i, g.mul_(2).sub_(1))
+    squashed = (2 * cell).sigmoid_().mul_(2).sub_(1)
+    return squashed.mul_(o), cell
 
 
-def gru_cell(x: Tensor, h: Tensor, hidden: Tensor, _cell: Tensor) -> tuple[Tensor, Tensor]:
+def _gru(
+    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
+) -> tuple[Tensor, Tensor]:
     """Cho et al. (2014) with the reset gate after the product; torch's order is r, z, n."""
-    r_x, z_x, n_x = x.chunk(3)
-    r_h, z_h, n_h = h.chunk(3)
-    z = (z_x + z_h).sigmoid_()
+    from_x, from_h = weights.apart(step, base, hidden)
+    r_x, z_x, n_x = from_x.chunk(3)
+    r_h, z_h, n_h = from_h.chunk(3)
     new = torch.addcmul(n_x, (r_x + r_h).sigmoid_(), n_h).tanh_()
-    found = torch.lerp(new, hidden, z)
+    found = torch.lerp(new, hidden, (z_x + z_h).sigmoid_())
     return found, found
 
 
-def rnn_tanh_cell(x: Tensor, h: Tensor, _hidden: Tensor, _cell: Tensor) -> tuple[Tensor, Tensor]:
+def _rnn_tanh(
+    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
+) -> tuple[Tensor, Tensor]:
     """Elman (1990)."""
-    found = h.add_(x).tanh_()
+    found = weights.together(step, base, hidden).tanh_()
     return found, found
 
 
-def rnn_relu_cell(x: Tensor, h: Tensor, _hidden: Tensor, _cell: Tensor) -> tuple[Tensor, Tensor]:
+def _rnn_relu(
+    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
+) -> tuple[Tensor, Tensor]:
     """Elman (1990) with rectified units."""
-    found = h.add_(x).relu_()
+    found = weights.together(step, base, hidden).relu_()
     return found, found
 
 
 CELLS: dict[str, Cell] = {
-    "lstm": lstm_cell,
-    "gru": gru_cell,
-    "rnn_tanh": rnn_tanh_cell,
-    "rnn_relu": rnn_relu_cell,
+    "lstm": _lstm,
+    "gru": _gru,
+    "rnn_tanh": _rnn_tanh,
+    "rnn_relu": _rnn_relu,
 }

@@ -166,7 +166,7 @@ def cat(call: Call) -> Any:  # noqa: ANN401 - a value
         return NotImplemented
     if dim == 0 or not any(isinstance(part, Sparse | Shared) for part in parts):
         return NotImplemented
-    start, units, values = 0, list[int](), list[Tensor]()
+    start, units, values = 0, list[int](), list[torch.Tensor]()
     for part in parts:
         if isinstance(part, Sparse | Dense):
             own = part.units if isinstance(part, Sparse) else range(part.shape[dim])
