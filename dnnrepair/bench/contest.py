@@ -103,10 +103,14 @@ def measure(
     begin = process_time()
     evaluator = prepared(workload)
     spent = process_time() - begin
-    timed = {size: affordable(lambda n: evaluator(values[:n]), size, effort.call) for size in sizes}
-    rivals = _rivals(workload, values)
+    most = affordable(lambda count: evaluator(values[:count]), max(sizes), effort.call)
+    timed = {size: min(size, most) for size in sizes}
+    rivals = _rivals(workload, values, (None, loops.BLOCK) if effort.all_rivals else (None,))
     entrants = [Entrant(name, turns) for name, turns in rivals.items()]
-    entrants += _entrants(workload, values, evaluator, timed)
+    entrants += [_ours(evaluator, values[:count]) for count in dict.fromkeys(timed.values())]
+    if effort.all_rivals and not workload.recipe.no_vmap and samples <= _ONE_BATCH:
+        chunks = (min(loops.vmap_chunk(workload), size) for size in sizes)
+        entrants += [_vmap(workload, values[:chunk]) for chunk in dict.fromkeys(chunks)]
     rates = race([*entrants, *abilities()], effort)
     oracle = next(turns for name, turns in rivals.items() if name.startswith(NAIVE))
     difference, verdicts = disagreement(evaluator, oracle)
@@ -146,13 +150,14 @@ def disagreement(evaluator: Evaluator, oracle: Turns) -> tuple[float, int]:
     return float(relative), int((evaluator.verdicts(values) != verdicts).sum())
 
 
-def _rivals(workload: Workload, values: Tensor) -> dict[str, Turns]:
-    """Return the loops that take one candidate at a time."""
+def _rivals(workload: Workload, values: Tensor, blocks: Sequence[int | None]) -> dict[str, Turns]:
+    """Return the loops that take one candidate at a time, and so many inputs (None for all)."""
     with torch.no_grad():
         kept = workload.recipe.split.before(workload.module, workload.inputs[:1])
     size = 4 * len(workload.inputs) * sum(value.numel() for value in kept)
     found = {}
-    for suffix, block in (("", None), (BLOCKED, loops.BLOCK)):
+    for block in blocks:
+        suffix = BLOCKED if block else ""
         if block is None and len(workload.inputs) > _ONE_BATCH:
             continue
         found[NAIVE + suffix] = Turns(loops.naive(workload, block), values)
@@ -161,28 +166,22 @@ def _rivals(workload: Workload, values: Tensor) -> dict[str, Turns]:
     return found
 
 
-def _entrants(
-    workload: Workload, values: Tensor, evaluator: Evaluator, timed: Mapping[int, int]
-) -> list[Entrant]:
-    """Return what takes whole populations."""
-    entrants = []
-    for count in dict.fromkeys(timed.values()):
+def _ours(evaluator: Evaluator, values: Tensor) -> Entrant:
+    def work() -> float:
+        evaluator(values)
+        return len(values)
 
-        def ours(count: int = count) -> float:
-            evaluator(values[:count])
-            return count
+    return Entrant(f"{OURS} {len(values)}", work)
 
-        entrants.append(Entrant(f"{OURS} {count}", ours))
-    if workload.recipe.no_vmap or len(workload.inputs) > _ONE_BATCH:
-        return entrants
-    for count in dict.fromkeys(min(loops.vmap_chunk(workload), size) for size in timed):
 
-        def together(count: int = count, loop: Loop = loops.vmap(workload, count)) -> float:
-            loop(values[:count])
-            return count
+def _vmap(workload: Workload, values: Tensor) -> Entrant:
+    loop = loops.vmap(workload, len(values))
 
-        entrants.append(Entrant(f"{VMAP} {count}", together))
-    return entrants
+    def work() -> float:
+        loop(values)
+        return len(values)
+
+    return Entrant(f"{VMAP} {len(values)}", work, least=-(-CHECKED // len(values)))
 
 
 def _columns(size: int, timed: int, rates: Mapping[str, float]) -> dict[str, str]:

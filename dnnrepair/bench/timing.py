@@ -24,12 +24,14 @@ class Entrant:
     Attributes:
         name: of it.
         work: does some work and returns how much, in any unit.
+        least: turns that it takes at least; None for as many as the effort has it.
         rates: units per CPU second, of each turn so far.
         seconds: of CPU, spent so far.
     """
 
     name: str
     work: Callable[[], float]
+    least: int | None = None
     rates: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -53,38 +55,44 @@ class Effort:
         least: at least so many, however long they take.
         seconds: of CPU; an entrant that has spent them takes no further turn beyond the least.
         call: seconds of CPU that one call may take where the work can be made smaller.
+        all_rivals: time also ``vmap``, and the loops with the inputs in blocks.
     """
 
     turns: int = 9
     least: int = 3
-    seconds: float = 5.0
-    call: float = 4.0
+    seconds: float = 2.0
+    call: float = 3.0
+    all_rivals: bool = True
 
 
 def race(entrants: Sequence[Entrant], effort: Effort) -> dict[str, float]:
     """Let all work in turns; return the median units per CPU second of each, by name."""
     for turn in range(effort.turns):
         for entrant in entrants:
-            if turn < effort.least or entrant.seconds < effort.seconds:
+            least = effort.least if entrant.least is None else entrant.least
+            if turn < least or entrant.seconds < effort.seconds:
                 entrant.turn()
     return {entrant.name: median(entrant.rates) for entrant in entrants}
 
 
-def affordable(work: Callable[[int], object], wanted: int, seconds: float, probe: int = 4) -> int:
+def affordable(work: Callable[[int], object], wanted: int, seconds: float) -> int:
     """Return how much to do at a time so that it takes about so many seconds of CPU.
+
+    Tries larger and larger amounts: what is done only once, or once per call, weighs less then.
 
     Args:
         work: does so much of it.
         wanted: what would be done if time were no matter; the result is at most that.
         seconds: of CPU.
-        probe: how much is done to find out; the result is at least that, if ``wanted`` is.
     """
-    probe = min(probe, wanted)
-    work(probe)  # what is only done once is not counted
-    begin = process_time()
-    work(probe)
-    each = max(process_time() - begin, 1e-9) / probe
-    return max(probe, min(wanted, int(seconds / each)))
+    amount = 1
+    while True:
+        begin = process_time()
+        work(amount)
+        spent = max(process_time() - begin, 1e-9)
+        if amount == wanted or spent > seconds / 2:
+            return max(1, min(wanted, int(amount * seconds / spent)))
+        amount = min(wanted, amount * 8)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def oracle(workload: Workload, values: torch.Tensor) -> tuple[list[float], list[
         network = workload.recipe.make().eval()
         network.load_state_dict(state)
         logits = torch.cat([network(x) for x in workload.inputs.split(1)]).detach().double()
-        right = [bool(row[label] == row.max()) for row, label in zip(logits, workload.labels, strict=True)]
+        labeled = zip(logits, workload.labels, strict=True)
+        right = [bool(row[label] == row.max()) for row, label in labeled]
         loss = F.cross_entropy(logits, workload.labels, reduction="none").tolist()
         terms = [1.0 if ok else 1 / (1 + each) for ok, each in zip(right, loss, strict=True)]
         fitness.append(sum(w * t for w, t in zip(workload.weights.tolist(), terms, strict=True)))
