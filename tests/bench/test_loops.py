@@ -13,7 +13,7 @@ from dnnrepair.bench.recipes import RECIPES, Recipe
 from dnnrepair.bench.workloads import ALPHA, Workload, prepare
 
 by_name = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-SAMPLES = 10
+SAMPLES = 20
 
 
 @cache
