@@ -44,11 +44,20 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OutputError: if it cannot be written; what stood there before still does.
     """
+    write_bytes_whole(path, text.encode("utf-8"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a file of bytes so that no reader ever sees half of it, whatever stops the run.
+
+    Raises:
+        OutputError: if it cannot be written; what stood there before still does.
+    """
     try:
         if _is_special(path):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
         else:
-            _replace(path.resolve(), text)
+            _replace(path.resolve(), content)
     except OSError as error:
         raise _refused(path, error) from error
 
@@ -64,12 +73,12 @@ def _try(path: Path) -> None:
         Path(name).unlink()
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     mode = path.stat().st_mode & 0o777 if path.exists() else _READABLE & ~_umask()
     handle, name = mkstemp(dir=path.parent, prefix=".dnnrepair-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:

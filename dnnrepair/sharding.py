@@ -61,7 +61,6 @@ class Shards:
                     whole[kind][place] = known + value if known is not None and streamed else value
         return whole, sum(count for _, count, _ in gathered)
 
-
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of everybody's values; all processes must ask for it together.
 
@@ -77,7 +76,7 @@ class Shards:
             distributed.all_reduce(total)
         except RuntimeError as error:
             message = (
-                f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+                f"process {self.rank} of {self.world} lost another ({str(error).splitlines()[0]}); "
                 "start all of them again: a search goes on from its last checkpoint"
             )
             raise DnnRepairError(message) from error

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnnrepair.files import OutputError, check_writable, write_whole
+from dnnrepair.files import OutputError, check_writable, write_bytes_whole, write_whole
 
 
 @given(text=st.text(st.characters(codec="utf-8")))
@@ -70,3 +70,11 @@ def test_what_cannot_be_written_is_refused_in_advance(tmp_path: Path, name: str)
     with pytest.raises(OutputError, match="cannot write"):
         check_writable(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    content = bytes(range(256)) + b"\r\n"
+    write_bytes_whole(tmp_path / "bytes", content)
+    assert (tmp_path / "bytes").read_bytes() == content
+    with pytest.raises(OutputError, match="cannot write"):
+        write_bytes_whole(tmp_path / "no" / "bytes", content)

@@ -26,8 +26,9 @@ LAYERS = (
     ("dnnrepair.probes",),
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
+    ("dnnrepair.kernels",),
     ("dnnrepair.report", "dnnrepair.evidence"),
-    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate"),
+    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
     ("dnnrepair.errors",),
 )
@@ -121,6 +122,8 @@ WALLS = [
     ("dnnrepair.formats", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.loading")),
     ("dnnrepair.rules", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.probes")),
     ("dnnrepair.evidence", ("dnnrepair.subject", "dnnrepair.program", "dnnrepair.rules")),
+    ("dnnrepair.evolve", ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate")),
+    ("dnnrepair.evolve", ("dnnrepair.sites", "dnnrepair.registry")),
 ]
 
 

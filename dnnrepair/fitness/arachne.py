@@ -55,7 +55,7 @@ class Arachne(Weighted):
         terms = right.to(label.dtype)
         wrong = (~right).view(-1).nonzero()[:, 0]
         if len(wrong):
-            loss = outputs.log_total_at(wrong) - label.view(-1)[wrong]
+            loss = outputs.log_total_at(wrong) - label.view(-1).index_select(0, wrong)
             terms.view(-1)[wrong] = _of_wrong(loss)
         return right, (terms,)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FEW = 32  # classes; of more, picking labels one by one is faster than class by class
 LARGEST = 3e38  # about the largest float32
 
 
@@ -54,25 +55,35 @@ class Outputs:
 
     def of_label(self) -> Tensor:
         """Return the output of each row's label, ``(p, rows)``."""
-        if self.units is None:
+        places = self.recall("rows of units", self._rows_of_units)
+        if self.units is None and places is None:
             index = self.labels().expand(1, *self.changed.shape[1:])
             return self.changed.gather(0, index)[0]
-        fixed = self.recall("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
-        found: Tensor = fixed.expand(self.changed.shape[1:]).clone()
-        for place, rows in self.recall("rows of units", self._rows_of_units):
+        if self.units is None:
+            found = torch.empty_like(self.changed[0])
+        else:
+            own = self.recall("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
+            found = own.expand(self.changed.shape[1:]).clone()
+        for place, rows in places:
             found[:, rows] = self.changed[place, :, rows]
         return found
 
-    def _rows_of_units(self) -> list[tuple[int, slice | Tensor]]:
-        """Return where each changed output is the label: a slice where rows are in order."""
+    def _rows_of_units(self) -> list[tuple[int, slice | Tensor]] | None:
+        """Return where each changed output is the label: slices where rows are in order.
+
+        None if all outputs changed, and slices would be too many or too few to be of use.
+        """
+        labels = self.labels()
+        units = range(len(self.changed)) if self.units is None else self.units
         found: list[tuple[int, slice | Tensor]] = []
-        for place, unit in enumerate(self.units or ()):
-            rows = (self.labels() == unit).nonzero()[:, 0]
+        for place, unit in enumerate(units if len(units) <= FEW or self.units is not None else ()):
+            rows = (labels == unit).nonzero()[:, 0]
             if len(rows):
                 first, last = int(rows[0]), int(rows[-1])
                 together = last - first + 1 == len(rows)
                 found.append((place, slice(first, last + 1) if together else rows))
-        return found
+        sliced = found and all(isinstance(rows, slice) for _, rows in found)
+        return found if sliced or self.units is not None else None
 
     def largest(self) -> Tensor:
         """Return the largest output of each row, ``(p, rows)``; NaN if one is."""
@@ -89,7 +100,7 @@ class Outputs:
 
     def log_total_at(self, places: Tensor) -> Tensor:
         """Return the same at flat positions of ``(p, rows)``, as ``(m,)``."""
-        changed = self.changed.flatten(1)[:, places]
+        changed = self.changed.flatten(1).index_select(1, places)
         if self.units is None or self._is_whole():
             return log_sum_exp(changed)
         return log_sum_exp(changed, self._rest_total()[places % self.changed.shape[2]])

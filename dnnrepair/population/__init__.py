@@ -20,5 +20,6 @@ from dnnrepair.population.evaluator import Evaluator
 from dnnrepair.population.places import Place, Places
 from dnnrepair.population.prepare import naive, prepare
 from dnnrepair.population.settings import EvaluatorSettings
+from dnnrepair.population.together import Together
 
-__all__ = ["Evaluator", "EvaluatorSettings", "Place", "Places", "naive", "prepare"]
+__all__ = ["Evaluator", "EvaluatorSettings", "Place", "Places", "Together", "naive", "prepare"]

@@ -10,13 +10,15 @@ from torch import Tensor
 
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import SCALE, Weighted
+from dnnrepair.population.fused import fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
 from dnnrepair.population.values import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from dnnrepair import kernels
     from dnnrepair.fitness.fitness import Fitness
     from dnnrepair.fitness.outputs import Outputs
     from dnnrepair.population.blocks import Block
@@ -66,6 +68,7 @@ class BatchedEvaluator:
         dropped: inputs that need no evaluation.
         box: bounds of the values if inputs were dropped for them; None for any values.
         abandon: stop evaluating candidates that cannot reach their threshold.
+        fuse: whether to use fused kernels; see :class:`EvaluatorSettings`.
         notes: what the user should know.
     """
 
@@ -79,8 +82,10 @@ class BatchedEvaluator:
     dropped: Dropped
     box: tuple[Tensor, Tensor] | None = None
     abandon: bool = True
+    fuse: bool | None = None
     notes: list[str] = field(default_factory=list)
     blocks: Sequence[Block] = ()
+    fused: Sequence[kernels.Evaluator] | None = None
 
     def __post_init__(self) -> None:
         """Record the blocks."""
@@ -96,6 +101,12 @@ class BatchedEvaluator:
         """Their present values, ``(k,)``."""
         return self.suffix.originals
 
+    @property
+    def abandons(self) -> bool:
+        """Whether a threshold saves work: a partial sum bounds the fitness and is known here."""
+        bounded = isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
+        return self.abandon and bounded and len(self.blocks) > 1 and self.fused is None
+
     @torch.no_grad()
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
         """Return the fitness of each candidate; see :class:`Evaluator`."""
@@ -106,7 +117,7 @@ class BatchedEvaluator:
         if searches != known:
             message = f"values are of {searches} searches, the fitness weighs inputs for {known}"
             raise SettingError(message)
-        wanted = None if threshold is None or not self.abandon else threshold.reshape(-1)
+        wanted = threshold.reshape(-1) if threshold is not None and self.abandons else None
         search_of = torch.arange(len(flat), device=flat.device) // (len(flat) // searches)
         sums = self._fitting(lambda: self._sums(flat, search_of, wanted))
         return self.judge.total(sums).view(values.shape[:-1])
@@ -126,46 +137,54 @@ class BatchedEvaluator:
         """
         check_values(values, self.places)
         if self.dropped.keep is not None or self.shards.world > 1:
-            message = "logits are known for evaluated inputs only; prepare without box, on one process"
+            message = (
+                "logits are known for evaluated inputs only; prepare without box, on one process"
+            )
             raise SettingError(message)
         return self._fitting(lambda: self._logits(values))
 
     def _sums(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
         """Return the weighted sums ``(F, P)`` over all inputs, as whole numbers of 2^-24."""
+        if self.fused is not None:
+            change = self.suffix.chunk(values).change
+            mine = (
+                torch.stack([one(change).fitness for one in self.fused])
+                .mul(SCALE)
+                .sum(0, keepdim=True)
+            )
+        else:
+            mine = self._by_block(values, search_of, threshold)
+        return self.shards.sum(mine) + self.dropped.sums[:, search_of]
+
+    def _by_block(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
+        """Return the sums over this process's inputs."""
         terms = len(self.dropped.sums)
-        mine = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
+        sums = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
         alive = torch.arange(len(values), device=values.device)
-        bounded = threshold is not None and self._can_abandon
         left = sum(block.weights.sum(-1, dtype=torch.float64) for block in self.blocks)
         for block in self.blocks:
-            if bounded:
-                alive = self._hopeful(mine, alive, search_of, threshold, left)
+            if threshold is not None:
+                alive = self._hopeful(sums, alive, search_of, threshold, left)
                 left = left - block.weights.sum(-1, dtype=torch.float64)
             for part in alive.split(self.chunk):
                 weights = self._weights(block, search_of[part])
                 outputs = self._outputs(values[part], block)
-                mine[:, part] += self.judge.judge(outputs, block.targets, weights)[1]
-        if bounded:
+                sums[:, part] += self.judge.judge(outputs, block.targets, weights)[1]
+        if threshold is not None:
             hopeless = torch.ones(len(values), dtype=torch.bool, device=values.device)
             hopeless[alive] = False
-            mine[:, hopeless] = -torch.inf
-        return self.shards.sum(mine) + self.dropped.sums[:, search_of]
-
-    @property
-    def _can_abandon(self) -> bool:
-        """Whether a partial sum bounds the fitness, and this process knows all of it."""
-        return isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
+            sums[:, hopeless] = -torch.inf
+        return sums
 
     def _hopeful(
         self,
         sums: Tensor,
         alive: Tensor,
         search_of: Tensor,
-        threshold: Tensor | None,
+        threshold: Tensor,
         left: Tensor | int,
     ) -> Tensor:
         """Return those of the candidates that would reach their threshold if all went well."""
-        assert threshold is not None  # the caller has one  # noqa: S101
         assert isinstance(left, Tensor)  # of at least one block  # noqa: S101
         best = sums + (left + self.dropped.sums)[:, search_of]
         hopeless = self.judge.total(best) < threshold  # NaN compares false: nothing is abandoned
@@ -212,6 +231,7 @@ class BatchedEvaluator:
         self.block = size
         self.blocks = ()  # give their memory back first
         self.blocks = self.layout(size)
+        self.fused = fused_blocks(self.suffix, self.judge, self.blocks, force=self.fuse)
 
     def _fitting(self, work: Callable[[], Tensor]) -> Tensor:
         """Do some work; where memory does not suffice, halve the chunk, then the block."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.fitness.fitness import SCALE
-from dnnrepair.population.suffix import SHAPE
+from dnnrepair.population.fused import PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
     from dnnrepair.sharding import Shards
 
-SMALLEST, LARGEST = 64, 4096  # inputs in a block
+SMALLEST, LARGEST = 256, 4096  # inputs in a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ class Store:
             self.folder = tempfile.TemporaryDirectory(prefix="dnnrepair-", dir=self.cache_dir)
         self.count += 1
         path = Path(self.folder.name) / f"{self.count}.bin"
-        order = sorted(range(value.dim()), key=lambda d: -value.stride(d))
+        strides = value.stride()
+        order = sorted(range(value.dim()), key=lambda d: -strides[d])
         flat = value.permute(order).contiguous().cpu()  # as it lies in memory
         try:
             path.write_bytes(flat.view(-1).view(torch.uint8).numpy().tobytes())
@@ -155,7 +156,7 @@ def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> 
     for part in rows:
         frame = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
         targets = None if part.targets is None else _filled(part.targets, size)
-        targets = judge.check(frame.kept[SHAPE], targets).to(device)
+        targets = judge.check(tuple(frame.kept[PREDICTION].shape), targets).to(device)
         weights = functional.pad(scaled[..., part.indices], (0, len(targets) - len(part.indices)))
         store.keep(frame)
         yield Block(frame, part.indices, targets, weights.to(device))

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 from dnnrepair.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    from torch import Tensor
 
     from dnnrepair.population.frame import Chunk, Frame
 
@@ -30,6 +30,7 @@ class Call:
         frame: the block of inputs.
         chunk: the candidates.
         out: the operation's value in the unpatched network.
+        reusable: nothing else reads the first argument, so its memory may serve for the result.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Call:
     frame: Frame
     chunk: Chunk
     out: Shared
+    reusable: bool = False
 
     @property
     def input(self) -> Any:  # noqa: ANN401 - any kind

@@ -63,10 +63,12 @@ def _certify(
     assert batch.targets is not None  # the caller has looked  # noqa: S101
     device = suffix.constants.device
     places = suffix.places
+    low, high = (bound.to(suffix.originals) for bound in settings.box)
     result = certify(
         suffix.program,
         [(place.tensor, flat) for place, flat in zip(places.sequence, places.flat, strict=True)],
-        *(bound.to(suffix.originals) for bound in settings.box),
+        low,
+        high,
         [x[part].to(device) for x in batch.inputs],
         batch.targets[part].to(device),
         halvings=settings.halvings,

@@ -100,9 +100,9 @@ def owned(value: T) -> T:
 
 
 def _is_dense(value: Tensor) -> bool:
-    return value.is_contiguous() or value.dim() == 4 and value.is_contiguous(  # noqa: PLR2004
-        memory_format=torch.channels_last
-    )
+    images = value.dim() == len("NCHW")
+    last = images and value.is_contiguous(memory_format=torch.channels_last)
+    return last or value.is_contiguous()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dnnrepair.program import Program
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """One weight.
 
     Attributes:
@@ -61,7 +62,7 @@ class Places:
         if not places:
             message = "no place to patch was given; name at least one weight"
             raise SettingError(message)
-        places = tuple(Place(tensor, tuple(map(int, index))) for tensor, index in places)
+        places = tuple(Place(place.tensor, tuple(map(int, place.index))) for place in places)
         names = tuple(dict.fromkeys(place.tensor for place in places))
         for name in names:
             _check_tensor(program, name)
@@ -112,9 +113,7 @@ class Places:
         return changed
 
 
-def check_values(
-    values: Tensor, places: Places, box: tuple[Tensor, Tensor] | None = None
-) -> None:
+def check_values(values: Tensor, places: Places, box: tuple[Tensor, Tensor] | None = None) -> None:
     """Refuse candidates that are none.
 
     Args:
@@ -132,6 +131,8 @@ def check_values(
     if len(values) == 0:
         message = "a population of 0 candidates cannot be evaluated; give at least one"
         raise SettingError(message)
+    if values.is_cuda and torch.cuda.is_current_stream_capturing():
+        return  # looking at values would wait for the device; a search draws within its box
     finite = values.isfinite()
     if not bool(finite.all()):
         candidate, column = (int(i) for i in (~finite).nonzero()[0])

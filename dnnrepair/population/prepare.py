@@ -66,13 +66,15 @@ def prepare(
         note = f"{reason}: every candidate runs the whole network, one after another"
         block = settings.block or NAIVE_BLOCK
         return NaiveEvaluator(program, checked, samples, judge, subject.device, block, [note])
-    return _batched(Suffix.of(program, checked), judge, samples, settings)
+    return _batched(Suffix.of(program, checked, fused=settings.fused), judge, samples, settings)
 
 
 NAIVE_BLOCK = 256  # inputs at a time; larger ones leave the cache
 
 
-def naive(subject: Subject, places: Sequence[Place], samples: Samples, fitness: Fitness) -> Evaluator:
+def naive(
+    subject: Subject, places: Sequence[Place], samples: Samples, fitness: Fitness
+) -> Evaluator:
     """Return the oracle: it writes the weights, runs the whole network, and so on.
 
     Raises:
@@ -120,5 +122,6 @@ def _batched(
         dropped=Dropped.of(judge.fitness, keep, suffix.constants.device),
         box=None if keep is None else settings.box,
         abandon=settings.abandon,
+        fuse=settings.fused,
         notes=notes,
     )

@@ -56,7 +56,7 @@ class Judge:
             message = "a fitness compares predictions with labels, and the data have none"
             raise DataError(message)
         if not self.by_class:
-            if targets.numel() * (1 if targets.dim() else 1) != torch.Size(shape).numel():
+            if targets.numel() != torch.Size(shape).numel():
                 message = f"targets are {tuple(targets.shape)} where predictions are {shape}"
                 raise DataError(message)
             return targets
@@ -97,11 +97,10 @@ class Judge:
         shape = prediction.shape
         rows = targets.reshape(-1) if self.by_class else targets.reshape(len(targets), -1)
         dim = class_dim(shape, targets) if self.by_class else -1
-        if isinstance(prediction, Sparse) and self.by_class and len(shape) > 1 and shape[dim] > 1:
-            if prediction.dim == dim % len(shape) and prediction.span == 1:
-                base = recall("base", lambda: _rows(prediction.base.whole(), dim))
-                changed = prediction.values.flatten(2)
-                return Outputs(changed, prediction.units, base, rows, recall)
+        if isinstance(prediction, Sparse) and self._counts_classes(prediction, dim):
+            base = recall("base", lambda: _rows(prediction.base.whole(), dim))
+            changed = prediction.values.flatten(2)
+            return Outputs(changed, prediction.units, base, rows, recall)
         values = prediction.dense() if isinstance(prediction, Sparse) else prediction.values
         if not self.by_class:
             flat = values.reshape(*values.shape[:2], -1).movedim(-1, 0)
@@ -113,15 +112,20 @@ class Judge:
             first = self._two_classes(first)
         return Outputs(first, None, None, rows, recall)
 
+    def _counts_classes(self, prediction: Sparse, dim: int) -> bool:
+        """Tell whether the changed units are classes."""
+        shape = prediction.shape
+        if not self.by_class or len(shape) < 2 or shape[dim] < 2:  # noqa: PLR2004 - two classes
+            return False
+        return prediction.dim == dim % len(shape) and prediction.span == 1
+
     def _two_classes(self, score: Tensor) -> Tensor:
         """Return two outputs whose softmax gives the one probability that the network gives."""
         if self.facts.loss == "bce":
             score = torch.logit(score)
         return torch.cat([torch.zeros_like(score), score])
 
-    def judge(
-        self, outputs: Outputs, targets: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def judge(self, outputs: Outputs, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return verdicts ``(p, n)`` and weighted sums ``(F, p)`` as whole numbers of 2^-24.
 
         Args:

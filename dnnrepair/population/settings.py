@@ -27,6 +27,8 @@ class EvaluatorSettings:
             right whatever the values within are dropped. None to drop none.
         halvings: how often the box is cut for that, at least 0: certifies more, takes longer.
         abandon: stop evaluating candidates that can no longer reach the threshold given with them.
+        fused: use the fused kernels: True wherever the suffix is one they know (in plain torch
+            without CUDA), False never, None where they run fused.
         compiled: run the suffix through ``torch.compile``.
     """
 
@@ -38,6 +40,7 @@ class EvaluatorSettings:
     box: tuple[Tensor, Tensor] | None = None
     halvings: int = 0
     abandon: bool = True
+    fused: bool | None = None
     compiled: bool = False
 
     def __post_init__(self) -> None:

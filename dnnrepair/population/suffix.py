@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, fx
 
 from dnnrepair.errors import ModelError
-from dnnrepair.graph import is_ignored, named_arguments, operation_name
-from dnnrepair.population.call import Call, Rule, fetched, rules, varies
-from dnnrepair.population.frame import Chunk, Constants, Frame
+from dnnrepair.population.call import Call, Rule, fetched, varies
+from dnnrepair.population.frame import Chunk, Constants, Frame, owned
+from dnnrepair.population.fused import PREDICTION, runs_fused
+from dnnrepair.population.opening import Opening
 from dnnrepair.population.operations.generic import generic
 from dnnrepair.population.operations.parameters import view_of_parameter
+from dnnrepair.population.step import Step, steps_of
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from dnnrepair.population.places import Places
     from dnnrepair.program import GraphProgram
-
-SHAPE = "prediction shape"  # under this key a frame keeps it
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation of the suffix.
-
-    Attributes:
-        node: as in the graph.
-        op: canonical name.
-        operation: the function, never one that works in place.
-        overwrites: name of the node that it overwrites, "" if none.
-        named: arguments by schema name, with nodes in place of values.
-        rule: for values that differ between candidates; None if there is none.
-        writers: of its arguments from outside the suffix, which operation last overwrote them.
-        forgotten: nodes that no later step reads.
-    """
-
-    node: fx.Node
-    op: str
-    operation: Any
-    overwrites: str
-    named: Mapping[str, Any]
-    rule: Rule | None = None
-    writers: Mapping[str, str] = field(default_factory=dict)
-    forgotten: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Nodes that hold its value."""
-        return (self.node.name, self.overwrites) if self.overwrites else (self.node.name,)
 
 
 @dataclass(frozen=True)
@@ -64,6 +34,7 @@ class Suffix:
         steps: the operations that depend on them, in execution order.
         originals: the unpatched values, ``(k,)``.
         constants: what depends on the network and the places alone.
+        opening: does the first steps at once, None if nothing does.
     """
 
     program: GraphProgram
@@ -71,15 +42,21 @@ class Suffix:
     steps: tuple[Step, ...]
     originals: Tensor
     constants: Constants
+    opening: Opening | None = None
 
     @classmethod
-    def of(cls, program: GraphProgram, places: Places) -> Suffix:
+    def of(cls, program: GraphProgram, places: Places, *, fused: bool | None = None) -> Suffix:
         """Cut the graph.
+
+        Args:
+            program: the network.
+            places: the patched weights.
+            fused: whether to use fused kernels; see :class:`EvaluatorSettings`.
 
         Raises:
             ModelError: if the prediction does not depend on the patched weights.
         """
-        steps = tuple(_steps(program, set(places.tensors)))
+        steps = tuple(steps_of(program, set(places.tensors)))
         if not steps:
             names = ", ".join(places.tensors)
             message = f"the prediction does not depend on {names}; patch other weights"
@@ -87,7 +64,9 @@ class Suffix:
         on_cpu = program.device.type == "cpu"
         images = any(step.op == "conv2d" for step in steps)
         constants = Constants(program.device, channels_last=on_cpu and images)
-        return cls(program, places, steps, places.originals(program.tensors), constants)
+        originals = places.originals(program.tensors)
+        opening = Opening.of(steps, places, program) if runs_fused(originals, fused) else None
+        return cls(program, places, steps, originals, constants, opening)
 
     def record(self, inputs: Sequence[Tensor]) -> Frame:
         """Run the unpatched network on a block of inputs, and keep what the suffix will need."""
@@ -105,7 +84,7 @@ class Suffix:
                 run.step(step)
                 step = next(waiting, None)
             if node.name == self.program.sites.output:
-                frame.kept[SHAPE] = tuple(live[node.name].shape)
+                frame.kept[PREDICTION] = owned(live[node.name])
         prediction = run.env[str(self.program.sites.output)]
         if isinstance(prediction, Sparse):
             _ = prediction.base.whole(), prediction.base.shape  # to be asked for by the fitness
@@ -115,7 +94,11 @@ class Suffix:
     def run(self, frame: Frame, chunk: Chunk) -> Sparse | Dense:
         """Return the prediction of every candidate for a recorded block of inputs."""
         run = _Run(self, frame, chunk)
-        for step in self.steps:
+        rest = self.steps
+        if self.opening is not None and (begun := self.opening.run(frame, chunk)) is not None:
+            rest = self.steps[self.opening.length :]
+            run.env[self.opening.linear.node.name] = begun
+        for step in rest:
             run.step(step)
         found = run.env[str(self.program.sites.output)]
         return found if isinstance(found, Sparse | Dense) else Dense(_expanded(found, len(chunk)))
@@ -181,6 +164,7 @@ class _Run:
             frame=self._frame,
             chunk=self._chunk,
             out=Shared(self._frame, step.names, node.name),
+            reusable=step.reusable,
         )
 
     def _fixed(self, node: fx.Node, step: Step) -> Any:  # noqa: ANN401 - as above
@@ -193,47 +177,3 @@ class _Run:
         tensor = self._suffix.program.tensors[name]
         flat, columns = self._suffix.places.columns(name)
         return Edited(tensor, flat, columns, name) if flat else tensor
-
-
-def _steps(program: GraphProgram, patched: set[str]) -> Iterator[Step]:
-    """Yield the operations between the patched tensors and the prediction."""
-    changed = {node for node, tensor in program.tensor_of_node.items() if tensor in patched}
-    writers: dict[str, str] = {}
-    found: list[Step] = []
-    for node in program.graph.nodes:
-        if node.op != "call_function" or is_ignored(node):
-            continue
-        twin = program.writes.twins.get(node.name)
-        overwrites = node.all_input_nodes[0].name if twin is not None else ""
-        if any(source.name in changed for source in node.all_input_nodes):
-            found.append(_step(node, twin, overwrites, writers))
-            changed |= {node.name, overwrites} - {""}
-        elif overwrites:
-            writers[overwrites] = node.name
-    return _needed(found, str(program.sites.output))
-
-
-def _step(node: fx.Node, twin: Any, overwrites: str, writers: Mapping[str, str]) -> Step:  # noqa: ANN401
-    named = named_arguments(node)
-    op = operation_name(node, named)
-    return Step(
-        node=node,
-        op=op,
-        operation=twin or node.target,
-        overwrites=overwrites,
-        named=named,
-        rule=rules[op] if op in rules else None,
-        writers={s.name: writers[s.name] for s in node.all_input_nodes if s.name in writers},
-    )
-
-
-def _needed(found: Sequence[Step], output: str) -> Iterator[Step]:
-    """Yield the steps on which the output depends, each with what it is the last to read."""
-    needed = {output}
-    kept: list[Step] = []
-    for step in reversed(found):
-        if needed & {step.node.name, step.overwrites}:
-            read = {source.name for source in step.node.all_input_nodes}
-            kept.append(replace(step, forgotten=tuple(read - needed)))
-            needed |= read
-    return reversed(kept)

@@ -76,7 +76,10 @@ class Edited:
     def indices(self) -> list[tuple[int, ...]]:
         """The positions that are set, as one number per dimension."""
         places = torch.tensor(self.flat)
-        return [tuple(map(int, i)) for i in zip(*torch.unravel_index(places, self.base.shape))]
+        return [
+            tuple(map(int, i))
+            for i in zip(*torch.unravel_index(places, self.base.shape), strict=True)
+        ]
 
     def dense(self, frame: Frame, chunk: Chunk) -> Tensor:
         """Return one tensor per candidate, ``(p, *shape)``."""
@@ -123,7 +126,7 @@ class Sparse:
         return self.shape[self.dim] // self.span
 
     def of(self, other: Shared) -> Tensor:
-        """Return the changed units' entries of a shared value of the same shape, ``(u, *others)``."""
+        """Return a shared value of the same shape at the changed units, ``(u, *others)``."""
         units = self.base.frame.constants.index(self.units)
         purpose = (self.units, self.dim, self.span)
         found: Tensor = other.derived(purpose, lambda v: pick(v, units, self.dim, self.span))
@@ -140,8 +143,8 @@ class Sparse:
         last = self.span > 1
         values = self.values.movedim(-1, target + 1) if last else self.values
         if self.units == tuple(range(self.width)):
-            found = values.movedim(0, target)
-            return found.flatten(target, target + 1) if last else found
+            whole = values.movedim(0, target)
+            return whole.flatten(target, target + 1) if last else whole
         full = self.base.whole().unsqueeze(0).repeat(p, *(1 for _ in self.shape))
         view = full.unflatten(target, (self.width, self.span)) if last else full
         units = self.base.frame.constants.index(self.units)
@@ -173,7 +176,7 @@ def pick(value: Tensor, units: Tensor, dim: int, span: int) -> Tensor:
     """Return ``(u, *others)``, with ``span`` last if it is not 1, from a whole value."""
     if span == 1:
         return value.movedim(dim, 0)[units].contiguous()
-    parts = value.unflatten(dim, (-1, span)).movedim(dim, 0)[units]
+    parts: Tensor = value.unflatten(dim, (-1, span)).movedim(dim, 0)[units]
     return parts.movedim(dim + 1, -1).contiguous()
 
 

@@ -39,7 +39,10 @@ def plain_fitness(logits: Tensor, labels: Tensor, weights: Tensor) -> tuple[floa
     own = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
     right = own >= logits.amax(1)
     terms = torch.where(right, 1.0, 1 / (1 + loss))
-    terms, right = terms.flatten(1).mean(1) if terms.dim() > 1 else terms, right.flatten(1).all(1) if right.dim() > 1 else right
+    terms, right = (
+        terms.flatten(1).mean(1) if terms.dim() > 1 else terms,
+        right.flatten(1).all(1) if right.dim() > 1 else right,
+    )
     return float((weights * terms).sum()), right
 
 
@@ -52,7 +55,9 @@ def close_calls(logits: Tensor) -> Tensor:
     return near.flatten(1).any(1) if near.dim() > 1 else near
 
 
-def compare(case: Any, seed: int, count: int, scale: float, tolerance: float, only: str = "") -> None:
+def compare(
+    case: Any, seed: int, count: int, scale: float, tolerance: float, only: str = ""
+) -> None:
     rng = torch.Generator().manual_seed(seed)
     places = case.places(count, rng, only)
     values = case.values(places, 5, scale, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -92,18 +93,24 @@ def _with_base_weights(
 
 
 def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
-    """Add what changed units contribute to the unpatched output, ``(p, n, outputs)``."""
-    delta = source.delta()  # (u, p, n[, span])
+    """Return ``(p, n, outputs)``: what changed units contribute, and what the others do."""
     parts = _columns(call, source, weight)
-    if source.span == 1:
-        out = parts @ delta.reshape(len(delta), -1)
-    else:
-        rows = delta.flatten(1, -2)  # (u, p * n, span)
+
+    def of_units(values: Tensor) -> Tensor:
+        """Return what units ``(u, ..., n[, span])`` contribute, ``(outputs, ...)``."""
+        if source.span == 1:
+            return parts @ values.flatten(1)
+        rows = values.flatten(1, -2)
         out = parts[0] @ rows[0].t()
         for part, row in zip(parts[1:], rows[1:], strict=True):
             out.addmm_(part, row.t())
-    out = out.view(len(out), *delta.shape[1:3])
-    out += call.out.derived("outputs first", lambda v: v.t().contiguous()).unsqueeze(1)
+        return out
+
+    def of_others(value: Tensor) -> Tensor:
+        return (value.t() - of_units(source.of(source.base))).contiguous()
+
+    out = of_units(source.values).view(-1, *source.values.shape[1:3])
+    out += call.out.derived("of other units", of_others).unsqueeze(1)
     return out.movedim(0, -1)
 
 
@@ -122,13 +129,13 @@ def _from_tokens(call: Call, source: Sparse, weight: Tensor) -> Tensor:
 
 
 def _columns(call: Call, source: Sparse, weight: Tensor) -> Tensor:
-    """Return the weight's columns of the changed units: ``(outputs, u)`` or ``(u, outputs, span)``."""
+    """Return the weight's columns of changed units, ``(outputs, u)`` or ``(u, outputs, span)``."""
 
     def cut() -> Tensor:
         units = call.frame.constants.index(source.units)
         if source.span == 1:
             return weight[:, units].contiguous()
-        parts = weight.unflatten(1, (-1, source.span))  # (outputs, width, span)
+        parts: Tensor = weight.unflatten(1, (-1, source.span))  # (outputs, width, span)
         return parts.movedim(1, 0)[units].contiguous()
 
     found: Tensor = call.constant(("columns", source.units, source.span), cut)
@@ -140,9 +147,7 @@ def _patched(call: Call, weight: Weight, bias: Weight | None) -> list[Patched]:
         entries: list[Patched] = []
         if isinstance(weight, Edited):
             for column, (unit, place) in zip(weight.columns, weight.indices, strict=True):
-                entries.append(
-                    Patched(column, unit, lambda x, i=place: x[..., i])
-                )
+                entries.append(Patched(column, unit, partial(_feature, place)))
         if isinstance(bias, Edited):
             for column, (unit,) in zip(bias.columns, bias.indices, strict=True):
                 entries.append(Patched(column, unit, lambda x: torch.ones_like(x[..., 0])))
@@ -150,6 +155,10 @@ def _patched(call: Call, weight: Weight, bias: Weight | None) -> list[Patched]:
 
     listed: list[Patched] = call.constant("patched", found)
     return listed
+
+
+def _feature(place: int, source: Tensor) -> Tensor:
+    return source[..., place]
 
 
 def _base(value: Any) -> Tensor:  # noqa: ANN401 - a weight

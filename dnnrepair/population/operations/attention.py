@@ -26,11 +26,13 @@ def attention(call: Call) -> Any:  # noqa: ANN401 - a value
     if call.get("dropout_p", 0.0) or call.get("enable_gqa", False):
         return NotImplemented
     p = len(call.chunk)
-    folded = [_folded(operand, p) for operand in operands]
+    query, key, value = (_folded(operand, p) for operand in operands)
     if isinstance(mask, Tensor):
         mask = mask.expand(*call.out.shape[:2], *mask.shape[-2:]).repeat(p, 1, 1, 1)
     out = F.scaled_dot_product_attention(
-        *folded,
+        query,
+        key,
+        value,
         attn_mask=mask,
         is_causal=call.get("is_causal", False),
         scale=call.get("scale"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 MOSTLY = 0.75  # of the channels changed: then the whole convolution costs no more than the change
 
 
-@rule(
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"
-)
+@rule("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def convolution(call: Call) -> Any:  # noqa: ANN401 - a value
     """Convolve a ``(n, C, *space)`` input."""
     conv = _Convolution.of(call)
@@ -41,12 +40,14 @@ def convolution(call: Call) -> Any:  # noqa: ANN401 - a value
     if patched:
         size = values.shape[:2]
         folded = values.flatten(0, 1)
-        unfolded = [
-            Patched(w.column, w.unit, lambda x, w=w: w.plane(x).unflatten(0, size))
-            for w in patched
-        ]
+        unfolded = [Patched(w.column, w.unit, partial(_unfolded_plane, w, size)) for w in patched]
         add_responses(out, folded, unfolded, call.chunk.change, 1)
     return Dense(out)
+
+
+def _unfolded_plane(weight: Patched, size: torch.Size, source: Tensor) -> Tensor:
+    found: Tensor = weight.plane(source).unflatten(0, size)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class _Convolution:
         """Return ``(p, n, outputs, *space)`` from ``(p, n, inputs, *space)``."""
         folded = self._laid_out(values.flatten(0, 1))
         weight = self.call.constant("weight", lambda: self._laid_out(self.weight))
-        return self.convolve(folded, weight, self.bias, self.groups).unflatten(0, values.shape[:2])
+        out = self.convolve(folded, weight, self.bias, self.groups)
+        found: Tensor = out.unflatten(0, values.shape[:2])
+        return found
 
     def of_sparse(self, source: Sparse) -> Sparse | Dense | None:
         """Return the output for a few changed channels, None where all must be computed."""
@@ -162,9 +165,7 @@ class _Convolution:
         if isinstance(bias, Edited):
             space = self.call.out.shape[2:]
             for column, (unit,) in zip(bias.columns, bias.indices, strict=True):
-                entries.append(
-                    Patched(column, unit, lambda x: x.new_ones(len(x), *space))
-                )
+                entries.append(Patched(column, unit, lambda x: x.new_ones(len(x), *space)))
         return entries
 
     def _entry(self, column: int, index: tuple[int, ...]) -> Patched:

@@ -8,18 +8,25 @@ import torch
 from torch import Tensor
 
 from dnnrepair.population.call import fetched, rule, varies
-from dnnrepair.population.values import Dense, Edited, Shared, Sparse, dense
+from dnnrepair.population.values import Dense, Shared, Sparse, dense
 
 if TYPE_CHECKING:
     from dnnrepair.population.call import Call
 
-
-@rule(
-    *"relu relu6 leaky_relu elu selu celu gelu silu mish softplus sigmoid tanh hardtanh".split(),
-    *"hardsigmoid hardswish log_sigmoid softsign hardshrink softshrink tanhshrink".split(),
-    *"clamp clamp_min clamp_max threshold neg exp log sqrt rsqrt abs square reciprocal".split(),
-    *"sin cos erf expm1 log1p pow sign".split(),
+IN_PLACE = {"relu": torch.relu_}  # where the argument is read by nothing else
+OF_ONE_VALUE = (
+    "relu relu6 leaky_relu elu selu celu gelu silu mish softplus sigmoid tanh hardtanh "
+    "hardsigmoid hardswish log_sigmoid softsign hardshrink softshrink tanhshrink clamp clamp_min "
+    "clamp_max threshold neg exp log sqrt rsqrt abs square reciprocal sin cos erf expm1 log1p pow "
+    "sign"
 )
+UNCHANGED = (
+    "dropout feature_dropout alpha_dropout feature_alpha_dropout contiguous clone detach alias "
+    "lift_fresh_copy identity"
+)
+
+
+@rule(*OF_ONE_VALUE.split())
 def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
     """Apply a function to each number."""
     source = call.input
@@ -27,16 +34,14 @@ def of_one_value(call: Call) -> Any:  # noqa: ANN401 - a value
         return NotImplemented
     if any(isinstance(value, Tensor | Shared) for value in call.named.values()):
         return NotImplemented  # its settings have shapes of their own
-    values = call.on(source.values)
+    in_place = IN_PLACE.get(call.op) if call.reusable else None
+    values = in_place(source.values) if in_place else call.on(source.values)
     if isinstance(source, Dense):
         return Dense(values)
     return Sparse(values, source.units, call.out, source.dim, source.span)
 
 
-@rule(
-    *"dropout feature_dropout alpha_dropout feature_alpha_dropout contiguous clone detach".split(),
-    *"alias lift_fresh_copy identity".split(),
-)
+@rule(*UNCHANGED.split())
 def unchanged(call: Call) -> Any:  # noqa: ANN401 - a value
     """Pass on what comes in; a network in evaluation mode drops nothing."""
     source = call.input
@@ -60,8 +65,8 @@ def of_two_values(call: Call) -> Any:  # noqa: ANN401 - a value
     if isinstance(one, Sparse) and isinstance(other, Sparse):
         values = _run(call, one.values, other.values)
         return Sparse(values, one.units, call.out, one.dim, one.span)
-    values = (dense(value, call.frame, call.chunk) for value in (one, other))
-    return Dense(_run(call, *_same_rank(*values)))
+    one, other = (dense(value, call.frame, call.chunk) for value in (one, other))
+    return Dense(_run(call, *_same_rank(one, other)))
 
 
 @rule("prelu")
@@ -118,7 +123,9 @@ def _broadcast(call: Call, source: Sparse, other: Tensor | Shared) -> Any:  # no
     small = other.view(*(1 for _ in range(len(shape) - other.dim())), *other.shape)
     if source.span > 1 or small.dim() == 0 or small.shape[0] != 1:
         return call.frame.get(place, lambda _: cut(other))
-    wide = small.expand(*small.shape[: source.dim], shape[source.dim], *small.shape[source.dim + 1 :])
+    wide = small.expand(
+        *small.shape[: source.dim], shape[source.dim], *small.shape[source.dim + 1 :]
+    )
     return call.constant(source.units, lambda: pick(wide, units, source.dim, 1).unsqueeze(1))
 
 
@@ -153,5 +160,3 @@ def _same_rank(one: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - dense
         else v
         for v, rank in zip((one, other), ranks, strict=True)
     )
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair.population.call import rule
@@ -9,7 +10,14 @@ from dnnrepair.population.operations.patching import Patched, sparse_response
 from dnnrepair.population.values import Edited, Shared
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from dnnrepair.population.call import Call
+
+
+def _occurrences(row: int, dtype: torch.dtype, tokens: Tensor) -> Tensor:
+    return (tokens == row).to(dtype)
 
 
 @rule("embedding")
@@ -22,7 +30,7 @@ def embedding(call: Call) -> Any:  # noqa: ANN401 - a value
     patched: list[Patched] = call.constant(
         "patched",
         lambda: [
-            Patched(column, unit, lambda x, row=row: (x == row).to(dtype))
+            Patched(column, unit, partial(_occurrences, row, dtype))
             for column, (row, unit) in zip(weight.columns, weight.indices, strict=True)
         ],
     )

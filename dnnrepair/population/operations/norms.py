@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 def norm(call: Call) -> Any:  # noqa: ANN401 - a value
     """Normalize, then scale and shift each unit."""
     source = call.input
-    if call.get("training", False) or call.get("use_input_stats", False) and call.get("running_mean") is not None:
+    if call.get("training", False) or (
+        call.get("use_input_stats", False) and call.get("running_mean") is not None
+    ):
         return NotImplemented
     if isinstance(source, Shared):
         return _patched_only(call, source)
     if not call.only_input_varies():
         return NotImplemented
-    if isinstance(source, Sparse) and call.op == "batch_norm" and (source.dim, source.span) == (1, 1):
+    if (
+        isinstance(source, Sparse)
+        and call.op == "batch_norm"
+        and (source.dim, source.span) == (1, 1)
+    ):
         return _scaled(call, source)
     if isinstance(source, Dense) and call.op in ("batch_norm", "group_norm"):
         return Dense(call.on(source.values.flatten(0, 1)).unflatten(0, source.values.shape[:2]))
@@ -63,8 +69,8 @@ def _patched_only(call: Call, source: Shared) -> Any:  # noqa: ANN401 - a value
 
 def _without_affine(call: Call) -> Any:  # noqa: ANN401 - a function of a tensor
     settings = {k: v for k, v in call.named.items() if k not in ("input", "weight", "bias")}
-    names = [argument.name for argument in call.operation._schema.arguments]  # noqa: SLF001
-    operation = call.operation
+    operation: Any = call.operation
+    names = [argument.name for argument in operation._schema.arguments]  # noqa: SLF001
 
     def run(values: Tensor) -> Tensor:
         given = {names[0]: values, **settings, "weight": None}
@@ -77,7 +83,7 @@ def _without_affine(call: Call) -> Any:  # noqa: ANN401 - a function of a tensor
 
 
 def _scaled(call: Call, source: Sparse) -> Sparse:
-    """Apply the line that batch norm is in evaluation mode (Ioffe and Szegedy 2015, algorithm 2)."""
+    """Apply the line that batch norm is in evaluation mode (Ioffe and Szegedy 2015)."""
 
     def line() -> tuple[Tensor, Tensor]:
         units = call.frame.constants.index(source.units)

@@ -24,8 +24,8 @@ def view_of_parameter(call: Call) -> object:
         return NotImplemented
     if not call.only_input_varies() or call.op in ("to", "_to_copy"):
         return NotImplemented
-    result = call.constant("view", lambda: viewed(source, call.on, call.name))
-    return result
+    found: object = call.constant("view", lambda: viewed(source, call.on, call.name))
+    return found
 
 
 def viewed(source: Edited, operation: Callable[[Tensor], object], key: str) -> object:

@@ -9,6 +9,7 @@ depend on how wide the layer is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,14 +48,12 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
         patched: its patched weights.
         dim: the output dimension that counts units, from 0.
     """
-    layout: _Layout = call.constant("layout", lambda: _Layout.of(patched))
+    layout: Layout = call.constant("layout", lambda: Layout.of(patched))
     units = call.frame.constants.index(layout.units)
     base = call.out.derived((layout.units, dim, 1), lambda v: pick(v, units, dim, 1))
     values: Tensor | None = None
     for rank, group in enumerate(layout.ranks):
-        planes = source.derived(
-            (call.name, rank), lambda v, group=group: torch.stack([w.plane(v) for w in group])
-        )
+        planes = source.derived((call.name, rank), partial(_planes, group))
         change = call.chunk.column_last(call.frame.constants.index(layout.columns[rank]))
         change = change.view(*change.shape, *(1 for _ in planes.shape[1:]))
         if values is None:
@@ -65,8 +64,12 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
     return Sparse(values, layout.units, call.out, dim)
 
 
+def _planes(group: Sequence[Patched], source: Tensor) -> Tensor:
+    return torch.stack([weight.plane(source) for weight in group])
+
+
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Patched weights in an order in which each pass adds one weight to every unit it touches.
 
     Attributes:
@@ -80,7 +83,8 @@ class _Layout:
     columns: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, patched: Sequence[Patched]) -> _Layout:
+    def of(cls, patched: Sequence[Patched]) -> Layout:
+        """Arrange patched weights."""
         by_unit: dict[int, list[Patched]] = {}
         for weight in patched:
             by_unit.setdefault(weight.unit, []).append(weight)
@@ -91,6 +95,17 @@ class _Layout:
         )
         columns = tuple(tuple(weight.column for weight in rank) for rank in ranks)
         return cls(units, ranks, columns)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The columns of the candidates' values that this operation takes, ascending."""
+        return tuple(sorted(column for rank in self.columns for column in rank))
+
+    @property
+    def slots(self) -> Tensor:
+        """The place in ``units`` of the unit that each of these columns feeds."""
+        slot = {column: place for rank in self.columns for place, column in enumerate(rank)}
+        return torch.tensor([slot[column] for column in self.order])
 
 
 def add_responses(

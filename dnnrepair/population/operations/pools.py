@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from dnnrepair.population.call import rule
 from dnnrepair.population.values import Dense, Sparse
@@ -24,14 +25,14 @@ def pool(call: Call) -> Any:  # noqa: ANN401 - a value
         return NotImplemented
     if isinstance(source, Dense):
         result = call.on(source.values.flatten(0, 1))
-        if not isinstance(result, torch.Tensor):
+        if not isinstance(result, Tensor):
             return NotImplemented
         return Dense(result.unflatten(0, source.values.shape[:2]))
     if source.dim != 1 or source.span != 1:
         return NotImplemented
     planes = source.values.flatten(0, 1)  # (u * p, n, *space)
     result = call.on(planes)
-    if not isinstance(result, torch.Tensor):
+    if not isinstance(result, Tensor):
         return NotImplemented
     values = result.unflatten(0, source.values.shape[:2])
     return Sparse(values, source.units, call.out, source.dim)
@@ -56,6 +57,6 @@ def reduce(call: Call) -> Any:  # noqa: ANN401 - a value
     return Sparse(values, source.units, call.out, dim)
 
 
-def _reduced(call: Call, values: torch.Tensor, dims: list[int], *, keep: bool) -> torch.Tensor:
-    operation = {"mean": torch.mean, "sum": torch.sum, "amax": torch.amax, "amin": torch.amin}
-    return operation[call.op](values, dim=dims, keepdim=keep)
+def _reduced(call: Call, values: Tensor, dims: list[int], *, keep: bool) -> Tensor:
+    found: Tensor = getattr(torch, call.op)(values, dim=dims, keepdim=keep)
+    return found

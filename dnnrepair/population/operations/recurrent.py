@@ -1,7 +1,6 @@
 """LSTM, GRU and RNN layers: gates of all candidates at once, one step after another.
 
-Values lie units first, ``(units, p, n)``: a gate is then a block of rows, and a patched weight adds
-its change times a row.
+Gates and cells are in :mod:`dnnrepair.population.operations.gates`.
 """
 
 from __future__ import annotations
@@ -13,14 +12,17 @@ import torch
 from torch import Tensor
 
 from dnnrepair.population.call import rule, varies
+from dnnrepair.population.operations.gates import CELLS, Weights, is_apart
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from dnnrepair.population.call import Call
+    from dnnrepair.population.operations.gates import Cell
 
-    Cell = Callable[["_Weights", Tensor, "Tensor | None", Tensor, Tensor], tuple[Tensor, Tensor]]
+Source = Shared | Sparse | Dense
+State = Tensor | Shared
 
 
 @rule("lstm", "gru", "rnn_tanh", "rnn_relu")
@@ -44,7 +46,7 @@ def recurrent(call: Call) -> Any:  # noqa: ANN401 - outputs and last states
     return _Layers.of(call, source, initial, per_direction, directions).run()
 
 
-def _unpatched(call: Call, source: Any, initial: Sequence[Any]) -> Any:  # noqa: ANN401 - values
+def _unpatched(call: Call, source: Sparse | Dense, initial: Sequence[State]) -> Any:  # noqa: ANN401 - values
     """Fold the candidates into the batch; only the input differs."""
     values = source.dense() if isinstance(source, Sparse) else source.values
     batch_first, p = call.get("batch_first"), len(call.chunk)
@@ -57,10 +59,11 @@ def _unpatched(call: Call, source: Any, initial: Sequence[Any]) -> Any:  # noqa:
 
 
 def _unfolded(values: Tensor, p: int) -> Tensor:
-    return values.unflatten(1, (p, -1)).movedim(1, 0)
+    parts: Tensor = values.unflatten(1, (p, -1))
+    return parts.movedim(1, 0)
 
 
-def _whole(state: Any) -> Tensor:  # noqa: ANN401 - a tensor, or one that is fetched
+def _whole(state: State) -> Tensor:
     found: Tensor = state.whole() if isinstance(state, Shared) else state
     return found
 
@@ -79,15 +82,20 @@ class _Layers:
     """
 
     call: Call
-    source: Any
-    initial: Sequence[Any]
+    source: Source
+    initial: Sequence[State]
     params: Sequence[Sequence[Any]]
     directions: int
     cell: Cell
 
     @classmethod
     def of(
-        cls, call: Call, source: Any, initial: Sequence[Any], per: int, directions: int  # noqa: ANN401
+        cls,
+        call: Call,
+        source: Source,
+        initial: Sequence[State],
+        per: int,
+        directions: int,
     ) -> _Layers:
         params = call.get("params")
         groups = [params[i : i + per] for i in range(0, len(params), per)]
@@ -144,24 +152,30 @@ class _Layers:
         self, layer: int, direction: int, inputs: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         place = layer * self.directions + direction
-        weights = _Weights.of(self.call, self.params[place], place)
+        weights = Weights.of(self.call, self.params[place], place)
         hidden, *cells = (self._initial(state, place) for state in self.initial)
         cell = cells[0] if cells else hidden
         shared = isinstance(self.source, Shared) and layer == self._first_varying()
         steps: list[Tensor] = []
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
-            base = weights.of_shared(inputs[time], time, apart=self.cell is _gru) if shared else None
+            base = (
+                weights.of_shared(inputs[time], time, apart=is_apart(self.call.op))
+                if shared
+                else None
+            )
             hidden, cell = self.cell(weights, inputs[time], base, hidden, cell)
             steps.append(hidden)
         return steps[::-1] if direction else steps, [hidden, cell][: len(self.initial)]
 
-    def _initial(self, state: Any, place: int) -> Tensor:  # noqa: ANN401 - a tensor or Shared
+    def _initial(self, state: State, place: int) -> Tensor:
         def first(value: Tensor) -> Tensor:
             return value[place].t().contiguous()
 
-        own = state.derived((self.call.name, place), first) if isinstance(state, Shared) else (
-            first(state)
+        own = (
+            state.derived((self.call.name, place), first)
+            if isinstance(state, Shared)
+            else (first(state))
         )
         return own.unsqueeze(1).expand(-1, len(self.call.chunk), -1)  # (units, p, n)
 
@@ -171,190 +185,8 @@ class _Layers:
         ends = torch.stack([states[kind] for states in last]).permute(2, 0, 3, 1)
         if count:
             whole = self.source.frame.get(
-                (self.call.name, "ends", kind), lambda live: self.call.out.read(live)[kind + 1][:count]
+                (self.call.name, "ends", kind),
+                lambda live: self.call.out.read(live)[kind + 1][:count],
             )
             ends = torch.cat([whole.expand(len(self.call.chunk), *whole.shape), ends], 1)
         return Dense(ends)
-
-
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """The weights of one layer and direction, ``(gates * units, ...)``, and what is patched.
-
-    A patched weight is one more column, which is not 0 in the one row that it feeds; the value it
-    multiplies is its change times what the weight weighs. All that feeds the LSTM's candidate gate
-    is doubled, for ``tanh(x) = 2 sigmoid(2 x) - 1``: torch's sigmoid takes a quarter of the time.
-
-    Attributes:
-        call: the operation.
-        place: number of the layer and direction.
-        of_x, of_h: unpatched weights.
-        feeds_x, feeds_h: the columns of patched weights.
-        bias_x, bias_h: unpatched biases, ``(gates * units, 1)``, or None.
-        places_x, places_h: column of the values and input feature (None for a bias) of each.
-    """
-
-    call: Call
-    place: int
-    of_x: Tensor
-    of_h: Tensor
-    feeds_x: Tensor
-    feeds_h: Tensor
-    bias_x: Tensor | None
-    bias_h: Tensor | None
-    places_x: tuple[tuple[int, int | None], ...]
-    places_h: tuple[tuple[int, int | None], ...]
-
-    @classmethod
-    def of(cls, call: Call, group: Sequence[Any], place: int) -> _Weights:
-        """Return the weights of a layer and direction, computed once."""
-
-        def make() -> tuple[Any, ...]:
-            parts = [*group, None, None][:4]
-            scale = _scale(parts[0], candidate=call.op == "lstm")
-            (of_x, feeds_x, places_x), (of_h, feeds_h, places_h) = (
-                _split(*parts[i::2], scale) for i in (0, 1)
-            )
-            biases = (_column(part, scale) for part in parts[2:])
-            return of_x, of_h, feeds_x, feeds_h, *biases, places_x, places_h
-
-        return cls(call, place, *call.constant(("weights", place), make))
-
-    def of_shared(self, step: Tensor, time: int, *, apart: bool) -> Tensor:
-        """Return what an input that all candidates share adds to the gates, ``(gates, 1, n)``.
-
-        Unless the hidden state's part is needed by itself (``apart``), its bias is in there.
-        """
-        bias = self.bias_x if apart else self._bias
-        found: Tensor = self.call.frame.get(
-            (self.call.name, "projected", self.place, time),
-            lambda _: _product([self.of_x], [step], bias),
-        )
-        return found
-
-    @property
-    def _bias(self) -> Tensor | None:
-        return None if self.bias_h is None or self.bias_x is None else self.bias_h + self.bias_x
-
-    def apart(self, step: Tensor, base: Tensor | None, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what input and hidden state add to the gates, ``(gates, p or 1, n)`` each."""
-        extra_x = self._changes(step, self.places_x)
-        if base is None:
-            from_x = _product([self.of_x, self.feeds_x], [step, *extra_x], self.bias_x)
-        else:
-            from_x = base + _product([self.feeds_x], extra_x, None) if extra_x else base
-        extra_h = self._changes(hidden, self.places_h)
-        return from_x, _product([self.of_h, self.feeds_h], [hidden, *extra_h], self.bias_h)
-
-    def together(self, step: Tensor, base: Tensor | None, hidden: Tensor) -> Tensor:
-        """Return the sum of both in one product, ``(gates, p, n)``."""
-        rows = [hidden, *self._changes(hidden, self.places_h), *self._changes(step, self.places_x)]
-        parts = [self.of_h, self.feeds_h, self.feeds_x]
-        bias = None
-        if base is None:
-            rows, parts, bias = [*rows, step], [*parts, self.of_x], self._bias
-        joined = self.call.constant(
-            ("joined", self.place, base is None), lambda: torch.cat(parts, 1)
-        )
-        gates = _product([joined], rows, bias)
-        return gates if base is None else gates.add_(base)
-
-    def _changes(
-        self, values: Tensor, places: tuple[tuple[int, int | None], ...]
-    ) -> list[Tensor]:
-        """Return each patched weight's change times the value it weighs, ``(k, p, n)``."""
-        if not places:
-            return []
-        columns = self.call.frame.constants.index(tuple(column for column, _ in places))
-        change = self.call.chunk.column_last(columns).unsqueeze(2)  # (k, p, 1)
-        ones = torch.ones_like(values[:1])
-        taken = [ones if feature is None else values[feature : feature + 1] for _, feature in places]
-        return [torch.cat(taken) * change]
-
-
-def _product(weights: list[Tensor], rows: list[Tensor], bias: Tensor | None) -> Tensor:
-    """Return weights side by side times rows ``(..., p, n)`` one below the other."""
-    weight = torch.cat(weights, 1) if len(weights) > 1 else weights[0]
-    joined = torch.cat(rows) if len(rows) > 1 else rows[0]
-    flat = joined.reshape(len(joined), -1)
-    out = weight @ flat if bias is None else torch.addmm(bias, weight, flat)
-    return out.view(-1, *joined.shape[1:])
-
-
-def _split(
-    weight: Any, bias: Any, scale: Tensor  # noqa: ANN401 - tensors, some of them patched
-) -> tuple[Tensor, Tensor, tuple[tuple[int, int | None], ...]]:
-    """Return unpatched weights, columns for the patched ones, and what these are."""
-    base = weight.base if isinstance(weight, Edited) else weight
-    entries: list[tuple[int, int, int | None]] = []
-    if isinstance(weight, Edited):
-        found = zip(weight.columns, weight.indices, strict=True)
-        entries += [(column, row, feature) for column, (row, feature) in found]
-    if isinstance(bias, Edited):
-        entries += [(c, row, None) for c, (row,) in zip(bias.columns, bias.indices, strict=True)]
-    feeds = base.new_zeros(len(base), len(entries))
-    for place, (_, row, _) in enumerate(entries):
-        feeds[row, place] = scale[row]
-    return base * scale.unsqueeze(1), feeds, tuple((column, feature) for column, _, feature in entries)
-
-
-def _column(bias: Any, scale: Tensor) -> Tensor | None:  # noqa: ANN401 - a bias
-    if bias is None:
-        return None
-    base: Tensor = bias.base if isinstance(bias, Edited) else bias
-    return (base * scale).unsqueeze(1)
-
-
-def _scale(weight: Any, *, candidate: bool) -> Tensor:  # noqa: ANN401 - a tensor, maybe patched
-    """Return the factor of each row of the weights; see :class:`_Weights`."""
-    base: Tensor = weight.base if isinstance(weight, Edited) else weight
-    scale = base.new_ones(len(base))
-    if candidate:
-        scale.view(4, -1)[2] = 2
-    return scale
-
-
-def _lstm(
-    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o."""
-    i, f, g, o = weights.together(step, base, hidden).sigmoid_().chunk(4)
-    cell = (f * cell).addcmul_(i, g.mul_(2).sub_(1))
-    squashed = (2 * cell).sigmoid_().mul_(2).sub_(1)
-    return squashed.mul_(o), cell
-
-
-def _gru(
-    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cho et al. (2014) with the reset gate after the product; torch's order is r, z, n."""
-    from_x, from_h = weights.apart(step, base, hidden)
-    r_x, z_x, n_x = from_x.chunk(3)
-    r_h, z_h, n_h = from_h.chunk(3)
-    new = torch.addcmul(n_x, (r_x + r_h).sigmoid_(), n_h).tanh_()
-    found = torch.lerp(new, hidden, (z_x + z_h).sigmoid_())
-    return found, found
-
-
-def _rnn_tanh(
-    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Elman (1990)."""
-    found = weights.together(step, base, hidden).tanh_()
-    return found, found
-
-
-def _rnn_relu(
-    weights: _Weights, step: Tensor, base: Tensor | None, hidden: Tensor, _cell: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Elman (1990) with rectified units."""
-    found = weights.together(step, base, hidden).relu_()
-    return found, found
-
-
-CELLS: dict[str, Cell] = {
-    "lstm": _lstm,
-    "gru": _gru,
-    "rnn_tanh": _rnn_tanh,
-    "rnn_relu": _rnn_relu,
-}

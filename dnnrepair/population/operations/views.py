@@ -14,8 +14,6 @@ from dnnrepair.population.values import Dense, Shared, Sparse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from dnnrepair.population.call import Call
 
 
@@ -43,7 +41,7 @@ def reshape(call: Call) -> Any:  # noqa: ANN401 - a value
 
 
 def _spanned(call: Call, source: Sparse, dim: int, span: int) -> Any:  # noqa: ANN401 - a value
-    """Merge positions into the units' dimension (the ``flatten`` between convolution and linear)."""
+    """Merge positions into the units' dimension, as ``flatten`` before a linear layer does."""
     shape = call.out.shape
     if len(shape) != dim + 1:
         return NotImplemented
@@ -171,7 +169,9 @@ def cat(call: Call) -> Any:  # noqa: ANN401 - a value
         if isinstance(part, Sparse | Dense):
             own = part.units if isinstance(part, Sparse) else range(part.shape[dim])
             units.extend(start + unit for unit in own)
-            values.append(part.values if isinstance(part, Sparse) else part.values.movedim(dim + 1, 0))
+            values.append(
+                part.values if isinstance(part, Sparse) else part.values.movedim(dim + 1, 0)
+            )
         start += part.shape[dim]
     return Sparse(torch.cat(values), tuple(units), call.out, dim)
 

@@ -1,0 +1,1 @@
+"""Differential evolution as init, ask and tell on tensors; knows numbers, never networks."""
