@@ -1,0 +1,129 @@
+"""Candidate evaluations per second, beside what a user would write and what the core allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from dnnrepair.bench.contest import BLOCKED, CACHED, NAIVE, OURS, SEARCH, VMAP, measure
+from dnnrepair.bench.recipes import RECIPES
+from dnnrepair.bench.requirements import figures
+from dnnrepair.bench.result import BenchOptions, BenchResult, Table
+from dnnrepair.bench.timing import Effort, one_core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dnnrepair.bench.contest import Row
+    from dnnrepair.bench.recipes import Recipe
+
+SIZES = (100, 400)  # P
+SAMPLES = (200, 2000)  # N
+MANY = 60_000  # N where only little has to be kept of an input
+MANY_FOR = ("head", "hidden")
+QUICK = ("head", "hidden", "conv, 2 channels", "resnet20, late")
+QUICK_EFFORT = Effort(turns=5, seconds=0.5, call=1.0, all_rivals=False)
+
+
+def run(options: BenchOptions) -> BenchResult:
+    """Measure on one core."""
+    contests = list(_contests(quick=options.quick))
+    options.progress.stage("evaluating populations", len(contests))
+    rows: list[Row] = []
+    with one_core():
+        for recipe, samples, sizes in contests:
+            effort = QUICK_EFFORT if options.quick else Effort()
+            rows += measure(recipe, samples, sizes, effort, options.seed)
+            options.progress.advance(1)
+    options.progress.finish()
+    return summarize(rows, quick=options.quick)
+
+
+def summarize(rows: Sequence[Row], *, quick: bool = False) -> BenchResult:
+    """Return the tables and required figures for what was measured."""
+    tables = (_rates(rows), _ratios(rows), _agreement(rows))
+    return BenchResult("population", tables, figures(rows), tuple(_skipped(rows, quick=quick)))
+
+
+def _contests(*, quick: bool) -> Iterator[tuple[Recipe, int, tuple[int, ...]]]:
+    for recipe in RECIPES:
+        if quick:
+            if recipe.name in QUICK:
+                yield recipe, SAMPLES[-1], SIZES[:1]
+            continue
+        for samples in (*SAMPLES, *((MANY,) if recipe.name in MANY_FOR else ())):
+            yield recipe, samples, SIZES
+
+
+def _rates(rows: Sequence[Row]) -> Table:
+    names = (NAIVE, NAIVE + BLOCKED, CACHED, CACHED + BLOCKED, VMAP, OURS, SEARCH)
+    return Table(
+        "candidates per CPU second on one core (10 weights; 90 % of the labels are right)",
+        (*_KEY, *names, "limit", "fraction"),
+        tuple(
+            (
+                *_key(row),
+                *(_number(row.rates.get(name)) for name in names),
+                _number(row.limit),
+                f"{row.fraction:.1%}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _ratios(rows: Sequence[Row]) -> Table:
+    names = (NAIVE, NAIVE + BLOCKED, CACHED, CACHED + BLOCKED, VMAP)
+    return Table(
+        "how many times faster than each",
+        (*_KEY, *names),
+        tuple((*_key(row), *(_number(row.ratio(name)) for name in names)) for row in rows),
+    )
+
+
+def _agreement(rows: Sequence[Row]) -> Table:
+    return Table(
+        "agreement with the naive loop, and what comes before the first candidate",
+        (*_KEY, "P per call", "compared", "relative difference", "verdicts", "CPU s before"),
+        tuple(
+            (
+                *_key(row),
+                str(row.timed),
+                str(row.checked),
+                f"{row.difference:.1e}",
+                str(row.verdicts),
+                f"{row.prepared:.1f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+_KEY = ("workload", "N", "P")
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row.workload, f"{row.samples:,}", str(row.candidates)
+
+
+_LARGE = 100
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= _LARGE else f"{value:.3g}"
+
+
+def _skipped(rows: Sequence[Row], *, quick: bool) -> Iterator[str]:
+    if not torch.cuda.is_available():
+        yield "the rates on an H200: torch sees no CUDA device"
+    if quick:
+        yield "vmap, blocked inputs and most workloads: --quick was given"
+        return
+    if any(row.samples == MANY for row in rows):
+        yield f"vmap and unblocked loops at N = {MANY:,}: their activations do not fit in memory"
+    for recipe in RECIPES:
+        if recipe.no_vmap:
+            yield f"vmap of {recipe.name}: {recipe.no_vmap}"
