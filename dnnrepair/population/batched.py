@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from dnnrepair import kernels
     from dnnrepair.fitness.fitness import Fitness
-    from dnnrepair.fitness.outputs import Outputs
     from dnnrepair.population.blocks import Block
     from dnnrepair.population.places import Places
     from dnnrepair.population.scores import Judge

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.program import GraphProgram
 
+GATES = 10  # numbers per hidden unit that one step of a recurrent layer works on
 _ALLOCATING = frozenset({Kind.AFFINE, Kind.NORM, Kind.ADD, Kind.ACTIVATION})
 
 
@@ -44,6 +45,16 @@ class Step:
     writers: Mapping[str, str] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
     reusable: bool = False
+
+    @property
+    def repeats(self) -> int:
+        """In how many parts its value arises: a recurrent layer works step by step."""
+        if KIND_OF_OP.get(self.op) is not Kind.RECURRENT:
+            return 1
+        first = bool(self.named.get("batch_first"))
+        source = self.named["input"].meta.get("val")
+        length = 1 if source is None else source.shape[1 if first else 0]
+        return max(1, int(length) // GATES) if isinstance(length, int) else 1
 
     @property
     def names(self) -> tuple[str, ...]:

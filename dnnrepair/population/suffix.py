@@ -132,7 +132,7 @@ class _Run:
             self.env[step.overwrites] = found
         for value in found if isinstance(found, list | tuple) else (found,):
             if isinstance(value, Sparse | Dense):
-                self.largest = max(self.largest, value.values.numel())
+                self.largest = max(self.largest, value.values.numel() // step.repeats)
         for name in step.forgotten:
             self.env.pop(name, None)
 

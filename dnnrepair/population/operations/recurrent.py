@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dnnrepair.population.call import rule, varies
-from dnnrepair.population.operations.gates import CELLS, Weights, is_apart
+from dnnrepair.population.operations.gates import CELLS, Gates
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
 
 if TYPE_CHECKING:
@@ -152,21 +152,17 @@ class _Layers:
         self, layer: int, direction: int, inputs: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         place = layer * self.directions + direction
-        weights = Weights.of(self.call, self.params[place], place)
-        hidden, *cells = (self._initial(state, place) for state in self.initial)
-        cell = cells[0] if cells else hidden
+        gates = Gates.of(self.call, self.params[place], place)
+        state, *cells = (self._initial(state, place) for state in self.initial)
+        cell = cells[0] if cells else state
         shared = isinstance(self.source, Shared) and layer == self._first_varying()
         steps: list[Tensor] = []
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
-            base = (
-                weights.of_shared(inputs[time], time, apart=is_apart(self.call.op))
-                if shared
-                else None
-            )
-            hidden, cell = self.cell(weights, inputs[time], base, hidden, cell)
-            steps.append(hidden)
-        return steps[::-1] if direction else steps, [hidden, cell][: len(self.initial)]
+            base = gates.of_shared(inputs[time], time) if shared else None
+            state, cell = self.cell(gates, inputs[time], base, state, cell)
+            steps.append(state)
+        return steps[::-1] if direction else steps, [state, cell][: len(self.initial)]
 
     def _initial(self, state: State, place: int) -> Tensor:
         def first(value: Tensor) -> Tensor:
