@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     Evaluate = Callable[[Tensor], Tensor]  # values (S, P, k) to fitness (S, P)
 
 
+class Capture(Protocol):
+    """Turns one generation into something that is replayed faster."""
+
+    def __call__(self, step: Callable[[], None], *, state: Sequence[Tensor]) -> Callable[[], None]:
+        """Return what does what ``step`` does; ``state`` is all that it carries along."""
+        ...
+
+
 @runtime_checkable
 class Abandoning(Protocol):
     """Evaluates, and may give up on a candidate as soon as it cannot reach its threshold."""
@@ -84,6 +92,7 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
     every: int = 10,
     progress: Progress = silent,
     on_generation: Callable[[State], None] | None = None,
+    capture: Capture | None = None,
 ) -> Result:
     """Search once for each seed, all at the same time; each finds what it would find alone.
 
@@ -101,6 +110,8 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         every: generations between two writings, at least 1; the end is written too.
         progress: is told of each generation.
         on_generation: is given the state after each generation.
+        capture: makes a replay of one generation on a CUDA device, as
+            :func:`dnnrepair.kernels.captured` does; no threshold is told then.
 
     Raises:
         SearchInterrupted: on Ctrl-C, a KeyboardInterrupt with the result so far.
@@ -112,10 +123,11 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         message = f"a checkpoint every {every} generations is impossible; set 1 or more"
         raise SettingError(message)
     stopping = stopping or Stopping.arachne()
-    state = strategy.init(seeds, box, start)
+    state = strategy.init(seeds, box, start, ahead=16 if capture is None else 1)
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.read(strategy, state)
     run = _Run(strategy, evaluate, stopping, checkpoint, every, progress, on_generation, state)
+    run.capture = capture
     try:
         return run.result(run.search())
     except KeyboardInterrupt as stop:
@@ -136,6 +148,8 @@ class _Run:
     on_generation: Callable[[State], None] | None
     state: State
     started: float = field(default_factory=time.monotonic)
+    capture: Capture | None = None
+    replay: Callable[[], None] | None = None
 
     def search(self) -> Reason:
         """Search to the end and return why it is the end."""
@@ -172,15 +186,32 @@ class _Run:
         )
 
     def _generation(self) -> None:
+        if self.capture is None or not int(self.state.generation):
+            self._told()  # the first population is not like later ones
+        else:
+            if self.replay is None:
+                kept = (*self.state.tensors().values(), *self.state.ahead.now)
+                self.replay = self.capture(self._in_place, state=kept)
+            self.replay()
+        if self.on_generation is not None:
+            self.on_generation(self.state)
+
+    def _in_place(self) -> None:
+        """Take the next generation within the tensors of the present one."""
+        static = self.state
+        self._told()
+        static.copy_(self.state)
+        self.state = static
+
+    def _told(self) -> None:
         trials = self.strategy.ask(self.state)
-        if getattr(self.evaluate, "abandons", False) and isinstance(self.evaluate, Abandoning):
+        told = self.capture is None and getattr(self.evaluate, "abandons", False)
+        if told and isinstance(self.evaluate, Abandoning):
             fitness = self.evaluate(trials, threshold=self.state.fitness)
         else:
             fitness = self.evaluate(trials)  # type: ignore[call-arg]
         self.state = self.strategy.tell(self.state, trials, fitness)
         self._freeze()
-        if self.on_generation is not None:
-            self.on_generation(self.state)
 
     def _freeze(self) -> None:
         if self.stopping.singly:

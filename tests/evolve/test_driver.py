@@ -9,18 +9,19 @@ import pytest
 import torch
 
 from dnnrepair.errors import SettingError
+from dnnrepair.evolve.box import Box
 from dnnrepair.evolve.checkpoint import Checkpoint
 from dnnrepair.evolve.driver import SearchInterrupted, search
 from dnnrepair.evolve.rand1bin import Rand1Bin
+from dnnrepair.evolve.shade import Shade
 from dnnrepair.evolve.stopping import Stopping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-    from dnnrepair.evolve.box import Box
     from dnnrepair.evolve.state import State
     from dnnrepair.evolve.strategy import Strategy
 
@@ -177,3 +178,24 @@ def test_bad_requests_are_refused(sphere: Fitness, cube: Callable[..., Box]) -> 
         search(Rand1Bin(), sphere, cube(2), [])
     with pytest.raises(SettingError, match="return"):
         search(Rand1Bin(), lambda values: values.sum(), cube(2), [1])
+
+
+@pytest.mark.parametrize("strategy", [Rand1Bin(candidates=12), Shade(candidates=12)])
+def test_a_generation_in_place_is_the_same_generation(strategy: Strategy) -> None:
+    """What a CUDA graph replays, without the graph."""
+    captures: list[int] = []
+
+    def capture(step: Callable[[], None], *, state: Sequence[Tensor]) -> Callable[[], None]:
+        captures.append(len(state))
+        return step
+
+    def evaluate(values: Tensor) -> Tensor:
+        return -values.double().square().sum(-1)
+
+    box = Box(torch.full((5,), -3.0), torch.full((5,), 4.0))
+    stopping = Stopping(generations=30)
+    plain = search(strategy, evaluate, box, (1, 2), stopping=stopping)
+    replayed = search(strategy, evaluate, box, (1, 2), stopping=stopping, capture=capture)
+    assert len(captures) == 1
+    assert torch.equal(plain.best, replayed.best)
+    assert torch.equal(plain.state.population, replayed.state.population)

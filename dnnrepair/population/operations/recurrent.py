@@ -35,7 +35,7 @@ def recurrent(call: Call) -> Any:  # noqa: ANN401 - outputs and last states
         return NotImplemented
     if not all(isinstance(state, Shared | Tensor) for state in initial):
         return NotImplemented
-    if not varies(params):
+    if not varies(params) and isinstance(source, Sparse | Dense):
         return _unpatched(call, source, initial)
     if not all(isinstance(p, Tensor | Edited) for p in params):
         return NotImplemented
@@ -112,8 +112,10 @@ class _Layers:
                 steps, states = self._direction(layer, direction, inputs)
                 outputs.append(steps)
                 last.append(states)
-            joined = zip(*outputs, strict=True)
-            inputs = [torch.cat(step) if len(step) > 1 else step[0] for step in joined]
+            if self.directions == 1:
+                inputs = outputs[0]
+            else:
+                inputs = [torch.cat(step) for step in zip(*outputs, strict=True)]
         outputs_first = torch.stack(inputs)  # (T, units, p, n)
         order = (2, 3, 0, 1) if self.call.get("batch_first") else (2, 0, 3, 1)
         ends = tuple(self._ends(kind, first, last) for kind in range(len(self.initial)))
