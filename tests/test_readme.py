@@ -78,6 +78,19 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert scope["html"] == render_report(scope["report"], "html")
 
 
+def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x = network()
+    with torch.no_grad():
+        y = model(x).argmax(1)
+        model.get_submodule("2").get_parameter("weight")[:, :4] *= -1  # what the search can undo
+    scope: dict[str, Any] = {"model": model.eval(), "x": x, "y": y}
+    exec(block("python", "Rand1Bin(candidates"), scope)
+    said = re.search(r"fixed (\d+), broken (\d+)", capsys.readouterr().out)
+    assert said
+    assert int(said[1]) > 5 * int(said[2])
+    assert scope["found"].fitness > scope["evaluator"](scope["present"][None, None])
+
+
 def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     source = block("python", '@rule("UNI001")')
     assert len([line for line in source.splitlines() if line]) <= 40

@@ -186,7 +186,8 @@ class _Run:
         )
 
     def _generation(self) -> None:
-        if self.capture is None or not int(self.state.generation):
+        first = self.replay is None and not int(self.state.generation)
+        if self.capture is None or first:
             self._told()  # the first population is not like later ones
         else:
             if self.replay is None:
