@@ -44,7 +44,9 @@ class Together:
             raise SettingError(message)
         return torch.stack(
             [
-                evaluator(own[:, : len(evaluator.places)], None if threshold is None else threshold[s])
+                evaluator(
+                    own[:, : len(evaluator.places)], None if threshold is None else threshold[s]
+                )
                 for s, (evaluator, own) in enumerate(zip(self.evaluators, values, strict=True))
             ]
         )
