@@ -159,7 +159,23 @@ def log_sum_exp(values: Tensor, rest: Tensor | None = None) -> Tensor:
     if rest is not None:
         top = torch.maximum(top, rest)
     top.clamp_(min=-LARGEST, max=LARGEST)  # an infinite one would leave inf - inf
-    total = (values - top).exp_().sum(0)
+    total = sum_in_place((values - top).exp_())
     if rest is not None:
         total += (rest - top).exp_()
     return total.log_().add_(top)
+
+
+def sum_in_place(values: Tensor) -> Tensor:
+    """Return the sum over the first dimension, halves added to halves; the values are lost.
+
+    ``Tensor.sum`` adds the last few columns in another order than the others, so that a sum would
+    depend on what stands beside it.
+
+    Args:
+        values: ``(C, ...)``, C at least 1.
+    """
+    while len(values) > 1:
+        half = len(values) // 2
+        values[:half] += values[len(values) - half :]
+        values = values[: len(values) - half]
+    return values[0]

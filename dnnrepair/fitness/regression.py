@@ -9,6 +9,7 @@ import torch
 
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import Weighted
+from dnnrepair.fitness.outputs import sum_in_place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,5 +46,7 @@ class Regression(Weighted):
         wanted = outputs.targets.reshape(len(outputs.targets), -1).t().unsqueeze(1)
         error = (full - wanted).abs().div_(self.tolerance)
         right = (error <= 1).all(0)
-        partial = torch.reciprocal(error.square_().mean(0).add_(1)).nan_to_num_(nan=0.0)
+        partial = torch.reciprocal(
+            sum_in_place(error.square_()).div_(len(full)).add_(1)
+        ).nan_to_num_(nan=0.0)
         return right, (torch.where(right, torch.ones_like(partial), partial),)

@@ -42,14 +42,16 @@ class Dropped:
     sums: Tensor
 
     @classmethod
-    def of(cls, fitness: Fitness, keep: Tensor | None, device: torch.device) -> Dropped:
-        """Return what the inputs that are not kept add to the fitness."""
+    def of(
+        cls, fitness: Fitness, keep: Tensor | None, device: torch.device, dtype: torch.dtype
+    ) -> Dropped:
+        """Return what the inputs that are not kept add to the fitness, computed in ``dtype``."""
         terms, searches, _ = fitness.weights.shape
         if keep is None or fitness.certain is None:
             zeros = torch.zeros(terms, searches, dtype=torch.float64, device=device)
             return cls(None, zeros)
-        certain = torch.tensor(fitness.certain, dtype=fitness.weights.dtype).view(-1, 1, 1)
-        parts = (fitness.weights[..., ~keep] * SCALE).mul(certain).round()
+        certain = torch.tensor(fitness.certain, dtype=dtype).view(-1, 1, 1)
+        parts = (fitness.weights[..., ~keep] * SCALE).to(dtype).mul(certain).round()
         return cls(keep, parts.sum(-1, dtype=torch.float64).to(device))
 
 
@@ -164,11 +166,11 @@ class BatchedEvaluator:
         terms = len(self.dropped.sums)
         sums = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
         alive = torch.arange(len(values), device=values.device)
-        left = sum(block.weights.sum(-1, dtype=torch.float64) for block in self.blocks)
+        left = sum(map(_most, self.blocks))
         for block in self.blocks:
             if threshold is not None:
                 alive = self._hopeful(sums, alive, search_of, threshold, left)
-                left = left - block.weights.sum(-1, dtype=torch.float64)
+                left = left - _most(block)
             for part in alive.split(self.chunk):
                 weights = self._weights(block, search_of[part])
                 sums[:, part] += self._judged(values[part], block, weights)[1]
@@ -262,3 +264,8 @@ class BatchedEvaluator:
             self.notes.append(f"memory was short: {self.block} inputs at a time")
         else:
             raise error
+
+
+def _most(block: Block) -> Tensor:
+    """Return the most that a block can add, ``(F, S)``: its weights, rounded as terms of 1 are."""
+    return block.weights.round().sum(-1, dtype=torch.float64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +84,7 @@ class Store:
 
     limit: int
     cache_dir: Path | None
-    folder: tempfile.TemporaryDirectory[str] | None = None
+    folder: Path | None = None
     held: int = 0
     written: int = 0
     count: int = 0
@@ -90,7 +92,7 @@ class Store:
     def clear(self) -> None:
         """Forget everything."""
         if self.folder is not None:
-            self.folder.cleanup()
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.folder, self.held, self.written = None, 0, 0
 
     def keep(self, frame: Frame) -> None:
@@ -110,24 +112,30 @@ class Store:
     def _mapped(self, value: Tensor) -> Tensor:
         if value.numel() == 0:
             return value
-        if self.folder is None:
-            self.folder = tempfile.TemporaryDirectory(prefix="dnnrepair-", dir=self.cache_dir)
-        self.count += 1
-        path = Path(self.folder.name) / f"{self.count}.bin"
         strides = value.stride()
         order = sorted(range(value.dim()), key=lambda d: -strides[d])
         flat = value.permute(order).contiguous().cpu()  # as it lies in memory
+        self.count += 1
         try:
+            path = self._made() / f"{self.count}.bin"
             path.write_bytes(flat.view(-1).view(torch.uint8).numpy().tobytes())
         except OSError as error:
+            where = self.folder or self.cache_dir or tempfile.gettempdir()
             message = (
-                f"cannot keep activations on disk in {self.folder.name}: {error.strerror}; "
+                f"cannot keep activations on disk in {where}: {error.strerror}; "
                 "free some space, or name another folder"
             )
             raise DnnRepairError(message) from error
         mapped = torch.from_file(str(path), shared=True, size=flat.numel(), dtype=flat.dtype)
         back = [order.index(d) for d in range(value.dim())]
         return mapped.view(flat.shape).permute(back)
+
+    def _made(self) -> Path:
+        """Return the folder, which vanishes with this object at the latest."""
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="dnnrepair-", dir=self.cache_dir))
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        return self.folder
 
 
 def block_size(

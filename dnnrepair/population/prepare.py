@@ -119,7 +119,7 @@ def _batched(
         chunk=chunk,
         samples=count,
         shards=shards,
-        dropped=Dropped.of(judge.fitness, keep, suffix.constants.device),
+        dropped=Dropped.of(judge.fitness, keep, suffix.constants.device, suffix.originals.dtype),
         box=None if keep is None else settings.box,
         abandon=settings.abandon,
         fuse=settings.fused,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -323,4 +324,4 @@ def mlp() -> Case:
 @pytest.fixture(scope="session")
 def cases() -> Callable[[str, int], Case]:
     """Return a maker of networks by name, with so many inputs."""
-    return lambda name, count: make_case(name, count=count)
+    return cache(lambda name, count: make_case(name, count=count))

@@ -1,0 +1,179 @@
+"""Memory that does not suffice, and activations that are kept on disk."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from dnnrepair.data.streams import LoaderSamples
+from dnnrepair.errors import DnnRepairError
+from dnnrepair.fitness import Arachne
+from dnnrepair.population import EvaluatorSettings, Place, prepare
+from dnnrepair.population.blocks import Store
+from dnnrepair.population.memory import TooLargeError
+from dnnrepair.population.suffix import Suffix
+from dnnrepair.subject import subject_of
+
+if TYPE_CHECKING:
+    from dnnrepair.population.frame import Chunk, Frame
+
+PLACES = [Place("0.weight", (1, 2)), Place("2.weight", (3, 4))]
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
+    MemoryError(),
+]
+
+
+def evaluator(case: Any, **options: Any) -> Any:
+    fitness = Arachne(torch.linspace(0, 10, len(case.labels)))
+    settings = EvaluatorSettings(**options)
+    return prepare(case.subject, PLACES, case.samples, fitness, settings)
+
+
+def candidates(ready: Any, count: int) -> torch.Tensor:
+    noise = torch.randn(count, 2, generator=torch.Generator().manual_seed(0))
+    return ready.originals + 0.5 * noise
+
+
+def shortage(monkeypatch: pytest.MonkeyPatch, error: Exception, chunk: int, block: int) -> None:
+    """Have memory suffice for so many candidates and inputs at a time."""
+    run = Suffix.run
+
+    def scarce(self: Suffix, frame: Frame, values: Chunk) -> Any:
+        found = run(self, frame, values)
+        if len(values) > chunk or found.shape[0] > block:
+            raise error
+        return found
+
+    monkeypatch.setattr(Suffix, "run", scarce)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "cpu", "python"])
+@pytest.mark.parametrize("ask", ["__call__", "verdicts", "logits"])
+def test_the_chunk_is_halved_until_it_fits(
+    mlp: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, ask: str
+) -> None:
+    ready = evaluator(mlp, chunk=16)
+    values = candidates(ready, 21)
+    wanted = getattr(ready, ask)(values)
+    shortage(monkeypatch, error, chunk=5, block=100)
+    assert torch.equal(getattr(ready, ask)(values), wanted)
+    assert ready.notes == [f"memory was short: {n} candidates at a time" for n in (8, 4)]
+    getattr(ready, ask)(values)
+    assert len(ready.notes) == 2  # it has learnt
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_then_the_block_is_halved(mlp: Any, monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
+    ready = evaluator(mlp, chunk=2, memory=memory)
+    values = candidates(ready, 5)
+    wanted, verdicts = ready(values), ready.verdicts(values)
+    shortage(monkeypatch, ERRORS[1], chunk=9, block=25)
+    torch.testing.assert_close(ready(values), wanted, rtol=2**-20, atol=0)
+    assert torch.equal(ready.verdicts(values), verdicts)
+    assert ready.notes == [
+        "memory was short: 1 candidates at a time",
+        "memory was short: 25 inputs at a time",
+    ]
+
+
+def test_when_nothing_helps_one_line_says_so(mlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = evaluator(mlp, chunk=4)
+    shortage(monkeypatch, ERRORS[1], chunk=0, block=0)
+    with pytest.raises(TooLargeError, match="use fewer inputs at a time") as caught:
+        ready(candidates(ready, 5))
+    assert "\n" not in str(caught.value)
+    assert (ready.chunk, ready.block) == (1, 1)
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory(
+    mlp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = evaluator(mlp, chunk=4)
+    shortage(monkeypatch, RuntimeError("shapes do not match"), chunk=0, block=0)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        ready(candidates(ready, 5))
+    assert not ready.notes
+
+
+def test_files_vanish_with_the_evaluator(mlp: Any, tmp_path: Path) -> None:
+    ready = evaluator(mlp, block=20, memory=0, cache_dir=tmp_path)
+    files = list(tmp_path.rglob("*.bin"))
+    assert files
+    needed = sum(block.frame.bytes for block in ready.blocks)
+    assert sum(file.stat().st_size for file in files) >= needed > 0
+    wanted = evaluator(mlp, block=20)(candidates(ready, 3))
+    assert torch.equal(ready(candidates(ready, 3)), wanted)
+    del ready
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_fits_into_memory_is_not_written(mlp: Any, tmp_path: Path) -> None:
+    ready = evaluator(mlp, block=20, cache_dir=tmp_path)
+    assert ready.blocks
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line(mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DnnRepairError, match=r"No space left on device; free some space") as caught:
+        evaluator(mlp, memory=0, cache_dir=tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_is_one_line(mlp: Any, tmp_path: Path) -> None:
+    with pytest.raises(DnnRepairError, match="name another folder"):
+        evaluator(mlp, memory=0, cache_dir=tmp_path / "absent")
+
+
+def test_a_stream_larger_than_memory_is_kept_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4))
+    inputs, labels = torch.randn(20_000, 6), torch.randint(4, (20_000,))
+    samples = LoaderSamples(TensorDataset(inputs, labels))
+    subject = subject_of(module, samples, task="classify")
+    held: list[int] = []
+    keep = Store.keep
+
+    def watched(self: Store, frame: Frame) -> None:
+        keep(self, frame)
+        held.append(self.held)
+
+    monkeypatch.setattr(Store, "keep", watched)
+    fitness = Arachne(torch.rand(20_000))
+
+    def ready(memory: int) -> Any:
+        settings = EvaluatorSettings(memory=memory, cache_dir=tmp_path, block=1000)
+        return prepare(subject, PLACES[:1], samples, fitness, settings)
+
+    disk = ready(0)
+    assert held == [0] * 20
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*.bin")) > 20_000 * 4
+    values = candidates_around(disk, 30)
+    found = disk(values)
+    assert torch.equal(found, ready(1 << 30)(values))
+    assert held[-1] > 0
+    right = disk.verdicts(values[:1])[0]
+    own = module.state_dict()
+    with torch.no_grad():
+        own["0.weight"][1, 2] = values[0, 0]
+        assert torch.equal(right, module(inputs).argmax(1) == labels)
+
+
+def candidates_around(ready: Any, count: int) -> torch.Tensor:
+    return ready.originals + torch.linspace(-1, 1, count).unsqueeze(1)
