@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
     from dnnrepair.sharding import Shards
 
-SMALLEST, LARGEST = 256, 4096  # inputs in a block
+SMALLEST, LARGEST = 512, 4096  # inputs in a block
 
 
 @dataclass(frozen=True, slots=True)
