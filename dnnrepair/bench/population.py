@@ -60,11 +60,12 @@ def _rates(rows: Sequence[Row]) -> Table:
     names = (NAIVE, NAIVE + BLOCKED, CACHED, CACHED + BLOCKED, VMAP, OURS, SEARCH)
     return Table(
         "candidates per CPU second on one core (10 weights; 90 % of the labels are right)",
-        (*_KEY, *names, "limit", "fraction"),
+        (*_KEY, *names, "share", "limit", "fraction"),
         tuple(
             (
                 *_key(row),
                 *(_number(row.rates.get(name)) for name in names),
+                "-" if row.share is None else f"{row.share:.0%}",
                 _number(row.limit),
                 f"{row.fraction:.1%}",
             )
