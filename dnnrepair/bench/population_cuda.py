@@ -176,7 +176,9 @@ def figures(rows: Sequence[CudaRow], device: str) -> tuple[Figure, ...]:
     """
     rates = {(row.workload, row.candidates): row.rate for row in rows}
     required = [
-        at_least(f"{name}, P = {size}: candidates per second on CUDA", bound, rates.get((name, size)))
+        at_least(
+            f"{name}, P = {size}: candidates per second on CUDA", bound, rates.get((name, size))
+        )
         for (name, size), bound in BOUNDS.items()
     ]
     if JUDGED_ON not in device:

@@ -25,18 +25,20 @@ from dnnrepair.errors import DnnRepairError
 from dnnrepair.sharding import Shards, sharded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from dnnrepair.population import Evaluator
 
+    Cases = Mapping[str, tuple[int, int]]  # N and P by workload
+
 WORLDS = (1, 2)
-CASES = {  # N and P; each process has several blocks of inputs, and is done in a few seconds
+CASES: Cases = {  # N and P; each process has several blocks of inputs, and is done in a few seconds
     "hidden": (16_384, 100),
     "conv, 9 channels": (2048, 16),
 }
-_SECONDS = 2.0  # of wall clock, for all timed calls of a workload
+_SECONDS = 1.0  # of wall clock, for all timed calls of a workload
 _LEAST, _MOST = 3, 200  # timed calls
 _PATIENCE = 600  # seconds until a run is given up
 IDENTICAL = "share of fitness values that any number of processes agree on, bit by bit"
@@ -94,14 +96,20 @@ def identical(runs: dict[int, list[Measured]]) -> Figure:
     return Figure(IDENTICAL, "1", share, None if share is None else share == 1)
 
 
-def launch(world: int, seed: int) -> list[Measured]:
-    """Have so many processes measure all workloads.
+def launch(world: int, seed: int, cases: Cases = CASES) -> list[Measured]:
+    """Have so many processes measure.
+
+    Args:
+        world: number of processes.
+        seed: of whatever is random.
+        cases: names of workloads, each with N and P.
 
     Raises:
         DnnRepairError: if one fails, or nothing has come of it after some minutes.
     """
     launcher = ("torch.distributed.run", "--standalone", f"--nproc-per-node={world}", "-m")
-    command = [sys.executable, "-m", *launcher, "dnnrepair.bench.scaling", str(seed)]
+    command = [sys.executable, "-m", *launcher, "dnnrepair.bench.scaling"]
+    command += [str(seed), json.dumps(cases)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     try:
         done = subprocess.run(  # noqa: S603 - this module itself
@@ -139,14 +147,14 @@ def timed(evaluator: Evaluator, values: Tensor, shards: Shards) -> tuple[float, 
 
 
 def work(arguments: Sequence[str]) -> None:
-    """Be one of the processes; the argument is the seed."""
-    seed = int(arguments[0])
+    """Be one of the processes; the arguments are those of :func:`launch`."""
+    seed, cases = int(arguments[0]), json.loads(arguments[1])
     torch.set_num_threads(1)
     with sharded() as shards:
         for recipe in RECIPES:
-            if recipe.name not in CASES:
+            if recipe.name not in cases:
                 continue
-            samples, candidates = CASES[recipe.name]
+            samples, candidates = cases[recipe.name]
             workload = prepare(recipe, samples, seed)
             values = workload.candidates(candidates, seed + 1)
             rate, fitness = timed(prepared(workload), values, shards)
