@@ -120,7 +120,7 @@ def rows_of(
 def generation(
     workload: Workload, evaluator: Evaluator, size: int, device: torch.device, notes: list[str]
 ) -> Callable[[], None]:
-    """Return what asks, evaluates and tells once, captured where it can be."""
+    """Return what asks, evaluates and tells once, captured on a CUDA device where it can be."""
     box, start = ground(workload, device)
     strategy = Rand1Bin(candidates=size)
     state = strategy.init((0,), box, start, ahead=1)
@@ -129,6 +129,8 @@ def generation(
         trials = strategy.ask(state)
         state.copy_(strategy.tell(state, trials, evaluator(trials)))
 
+    if device.type != "cuda":
+        return step
     return captured(step, state=(*state.tensors().values(), *state.ahead.now), notes=notes)
 
 

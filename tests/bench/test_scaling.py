@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from dnnrepair.bench import scaling
-from dnnrepair.bench.scaling import Measured, identical, launch, table
+from dnnrepair.bench.contest import prepared
+from dnnrepair.bench.recipes import RECIPES
+from dnnrepair.bench.scaling import Measured, identical, launch, table, timed
+from dnnrepair.bench.workloads import prepare
+from dnnrepair.sharding import Shards
 
 ALONE = [Measured("hidden", 100.0, (1.0, 2.0)), Measured("conv, 9 channels", 10.0, (3.0, 4.0))]
 PAIR = [Measured("hidden", 150.0, (1.0, 2.0)), Measured("conv, 9 channels", 20.0, (3.0, 4.0))]
@@ -44,9 +48,11 @@ def test_without_a_run_nothing_is_judged(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_two_processes_find_what_one_finds() -> None:
     name, candidates = "conv, 9 channels", 5
-    runs = {world: launch(world, 0, {name: (512, candidates)}) for world in (1, 2)}
-    for (case,) in runs.values():
-        assert (case.workload, len(case.fitness)) == (name, candidates)
-        assert len(set(case.fitness)) == candidates
-        assert case.rate > 0
-    assert identical(runs).met is True
+    workload = prepare(next(r for r in RECIPES if r.name == name), 512, seed=0)
+    evaluator = prepared(workload)
+    rate, fitness = timed(evaluator, workload.candidates(candidates, seed=1), Shards())
+    alone = Measured(name, rate, tuple(fitness.tolist()))
+    pair = launch(2, 0, {name: (512, candidates)})
+    assert pair[0].rate > 0
+    assert len(set(pair[0].fitness)) == candidates
+    assert identical({1: [alone], 2: pair}).met is True
