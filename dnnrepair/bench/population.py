@@ -28,7 +28,7 @@ SAMPLES = (200, 2000)  # N
 MANY = 60_000  # N where only little has to be kept of an input
 MANY_FOR = ("head", "hidden")
 QUICK = ("head", "hidden", "conv, 2 channels", "resnet20, late")
-QUICK_EFFORT = Effort(turns=5, seconds=0.5, call=1.0, all_rivals=False)
+QUICK_EFFORT = Effort(turns=3, least=2, seconds=0.5, call=1.0, all_rivals=False)
 
 
 def run(options: BenchOptions) -> BenchResult:
