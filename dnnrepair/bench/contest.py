@@ -10,6 +10,7 @@ import torch
 
 from dnnrepair.bench import loops
 from dnnrepair.bench.limit import abilities, work_of
+from dnnrepair.bench.searches import searching
 from dnnrepair.bench.timing import Entrant, affordable, race
 from dnnrepair.bench.workloads import prepare as make_workload
 from dnnrepair.fitness import Arachne
@@ -43,7 +44,8 @@ class Row:
         samples: N.
         candidates: P.
         timed: how many candidates a call of the evaluator had, fewer than P where it is slow.
-        rates: candidates per CPU second by contestant; those that could not run are missing.
+        rates: candidates per CPU second by contestant; those that could not run are missing, as
+            are searches where a call cannot have all P.
         limit: candidates per second that the core would allow.
         difference: largest relative difference of fitness from the naive loop.
         verdicts: how many verdicts differ from the naive loop's.
@@ -66,6 +68,17 @@ class Row:
         """Return how many times faster the evaluator is, None where the rival did not run."""
         rate = self.rates.get(rival)
         return self.rates[OURS] / rate if rate else None
+
+    @property
+    def share(self) -> float | None:
+        """What a whole search reaches of the evaluator's rate, None where none was run."""
+        rate = self.rates.get(SEARCH)
+        return rate / self.rates[OURS] if rate else None
+
+    @property
+    def label(self) -> str:
+        """What was evaluated, in words."""
+        return f"{self.workload}, N = {self.samples:,}, P = {self.candidates}"
 
     @property
     def fraction(self) -> float:
@@ -108,6 +121,11 @@ def measure(
     rivals = _rivals(workload, values, (None, loops.BLOCK) if effort.all_rivals else (None,))
     entrants = [Entrant(name, turns) for name, turns in rivals.items()]
     entrants += [_ours(evaluator, values[:count]) for count in dict.fromkeys(timed.values())]
+    entrants += [
+        searching(f"{SEARCH} {size}", workload, evaluator, values[:size])
+        for size, count in timed.items()
+        if size == count
+    ]
     if effort.all_rivals and not workload.recipe.no_vmap and samples <= _ONE_BATCH:
         chunks = (min(loops.vmap_chunk(workload), size) for size in sizes)
         entrants += [_vmap(workload, values[:chunk]) for chunk in dict.fromkeys(chunks)]
@@ -190,4 +208,6 @@ def _columns(size: int, timed: int, rates: Mapping[str, float]) -> dict[str, str
     chunks = [int(name.split()[1]) for name in rates if name.startswith(f"{VMAP} ")]
     fitting = [chunk for chunk in chunks if chunk <= size]
     together = {VMAP: f"{VMAP} {max(fitting)}"} if fitting else {}
-    return {**plain, **together, OURS: f"{OURS} {timed}"}
+    whole = f"{SEARCH} {size}"
+    searched = {SEARCH: whole} if whole in rates else {}
+    return {**plain, **together, **searched, OURS: f"{OURS} {timed}"}

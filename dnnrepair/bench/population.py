@@ -1,4 +1,7 @@
-"""Candidate evaluations per second, beside what a user would write and what the core allows."""
+"""Candidate evaluations per second, beside what a user would write and what the core allows.
+
+On one core; then on a CUDA device, where there is one, and on several processes.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dnnrepair.bench import population_cuda
 from dnnrepair.bench.contest import BLOCKED, CACHED, NAIVE, OURS, SEARCH, VMAP, measure
 from dnnrepair.bench.recipes import RECIPES
 from dnnrepair.bench.requirements import figures
 from dnnrepair.bench.result import BenchOptions, BenchResult, Table
+from dnnrepair.bench.scaling import identical, scaling
 from dnnrepair.bench.timing import Effort, one_core
 
 if TYPE_CHECKING:
@@ -23,27 +28,57 @@ SAMPLES = (200, 2000)  # N
 MANY = 60_000  # N where only little has to be kept of an input
 MANY_FOR = ("head", "hidden")
 QUICK = ("head", "hidden", "conv, 2 channels", "resnet20, late")
-QUICK_EFFORT = Effort(turns=5, seconds=0.5, call=1.0, all_rivals=False)
+QUICK_EFFORT = Effort(turns=3, least=2, seconds=0.5, call=1.0, all_rivals=False)
 
 
 def run(options: BenchOptions) -> BenchResult:
-    """Measure on one core."""
+    """Measure on one core, then on whatever else there is."""
     contests = list(_contests(quick=options.quick))
-    options.progress.stage("evaluating populations", len(contests))
+    options.progress.stage("evaluating populations", len(contests) + 2)
     rows: list[Row] = []
     with one_core():
         for recipe, samples, sizes in contests:
             effort = QUICK_EFFORT if options.quick else Effort()
             rows += measure(recipe, samples, sizes, effort, options.seed)
             options.progress.advance(1)
+    parts = [summarize(rows, quick=options.quick), on_cuda(options)]
+    options.progress.advance(1)
+    parts.append(on_processes(options))
+    options.progress.advance(1)
     options.progress.finish()
-    return summarize(rows, quick=options.quick)
+    return BenchResult(
+        "population",
+        tuple(table for part in parts for table in part.tables),
+        tuple(figure for part in parts for figure in part.figures),
+        tuple(reason for part in parts for reason in part.skipped),
+    )
 
 
 def summarize(rows: Sequence[Row], *, quick: bool = False) -> BenchResult:
-    """Return the tables and required figures for what was measured."""
+    """Return the tables and required figures for what was measured on one core."""
     tables = (_rates(rows), _ratios(rows), _agreement(rows))
     return BenchResult("population", tables, figures(rows), tuple(_skipped(rows, quick=quick)))
+
+
+def on_cuda(options: BenchOptions) -> BenchResult:
+    """Measure on the present CUDA device; without one, say so."""
+    if not torch.cuda.is_available():
+        reason = "the rates on an H200: torch sees no CUDA device"
+        return BenchResult("population", (), population_cuda.figures((), ""), (reason,))
+    device = torch.device("cuda", torch.cuda.current_device())
+    name = torch.cuda.get_device_name(device)
+    rows = population_cuda.measure(device, options.seed)
+    tables = (population_cuda.table(rows, name),)
+    return BenchResult("population", tables, population_cuda.figures(rows, name))
+
+
+def on_processes(options: BenchOptions) -> BenchResult:
+    """Measure on several processes, which takes longer than a quick run may."""
+    if options.quick:
+        reason = "scaling over processes: --quick was given"
+        return BenchResult("population", (), (identical({}),), (reason,))
+    table, same, skipped = scaling(options.seed)
+    return BenchResult("population", (table,) if table.rows else (), (same,), skipped)
 
 
 def _contests(*, quick: bool) -> Iterator[tuple[Recipe, int, tuple[int, ...]]]:
@@ -60,11 +95,12 @@ def _rates(rows: Sequence[Row]) -> Table:
     names = (NAIVE, NAIVE + BLOCKED, CACHED, CACHED + BLOCKED, VMAP, OURS, SEARCH)
     return Table(
         "candidates per CPU second on one core (10 weights; 90 % of the labels are right)",
-        (*_KEY, *names, "limit", "fraction"),
+        (*_KEY, *names, "share", "limit", "fraction"),
         tuple(
             (
                 *_key(row),
                 *(_number(row.rates.get(name)) for name in names),
+                "-" if row.share is None else f"{row.share:.0%}",
                 _number(row.limit),
                 f"{row.fraction:.1%}",
             )
@@ -117,13 +153,16 @@ def _number(value: float | None) -> str:
 
 
 def _skipped(rows: Sequence[Row], *, quick: bool) -> Iterator[str]:
-    if not torch.cuda.is_available():
-        yield "the rates on an H200: torch sees no CUDA device"
     if quick:
         yield "vmap, blocked inputs and most workloads: --quick was given"
-        return
-    if any(row.samples == MANY for row in rows):
+    slow = [row.label for row in rows if row.share is None]
+    if slow:
+        yield f"searches where a whole population takes too long: {'; '.join(slow)}"
+    many = [row for row in rows if row.samples == MANY]
+    if many:
         yield f"vmap and unblocked loops at N = {MANY:,}: their activations do not fit in memory"
-    for recipe in RECIPES:
+    for name in dict.fromkeys(row.workload for row in many if CACHED + BLOCKED not in row.rates):
+        yield f"the loop from a cached prefix of {name} at N = {MANY:,}: the prefix does not fit"
+    for recipe in () if quick else RECIPES:
         if recipe.no_vmap:
             yield f"vmap of {recipe.name}: {recipe.no_vmap}"

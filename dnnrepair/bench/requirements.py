@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dnnrepair.bench.contest import CACHED, NAIVE, OURS, SEARCH
+from dnnrepair.bench.contest import CACHED, NAIVE
 from dnnrepair.bench.result import Figure
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def figures(rows: Sequence[Row]) -> tuple[Figure, ...]:
         row.workload: row for row in rows if (row.samples, row.candidates) == (SAMPLES, CANDIDATES)
     }
     ratios = [
-        _at_least(
+        at_least(
             f"{workload}: times faster than {rival}",
             bound,
             measured[workload].ratio(rival) if workload in measured else None,
@@ -43,23 +43,31 @@ def figures(rows: Sequence[Row]) -> tuple[Figure, ...]:
         for rival, bounds in RATIOS.items()
         for workload, bound in bounds.items()
     ]
-    searching = (row.rates[SEARCH] / row.rates[OURS] for row in rows if SEARCH in row.rates)
     difference = max((row.difference for row in rows), default=None)
     verdicts = max((float(row.verdicts) for row in rows), default=None)
     return (
         *ratios,
-        _at_least("lowest ratio to naive", LEAST_RATIO, _least(row.ratio(NAIVE) for row in rows)),
-        _at_least("lowest share that a search reaches", LEAST_SEARCH, _least(searching)),
+        _lowest("lowest ratio to naive", LEAST_RATIO, [(r.ratio(NAIVE), r.label) for r in rows]),
+        _lowest(
+            "lowest share that a search reaches",
+            LEAST_SEARCH,
+            [(row.share, row.label) for row in rows],
+        ),
         _at_most("relative difference of fitness", MAX_DIFFERENCE, difference),
         _at_most("verdicts that differ", 0, verdicts),
     )
 
 
-def _least(values: Iterable[float | None]) -> float | None:
-    return min((value for value in values if value is not None), default=None)
+def _lowest(name: str, bound: float, values: Iterable[tuple[float | None, str]]) -> Figure:
+    """Return the figure of the lowest value, named with where it was measured."""
+    value, label = min(
+        ((value, label) for value, label in values if value is not None), default=(None, "")
+    )
+    return at_least(f"{name} ({label})" if label else name, bound, value)
 
 
-def _at_least(name: str, bound: float, value: float | None) -> Figure:
+def at_least(name: str, bound: float, value: float | None) -> Figure:
+    """Return the figure of a value that must not be lower; not judged if None."""
     return Figure(name, f"at least {bound:g}", value, None if value is None else value >= bound)
 
 

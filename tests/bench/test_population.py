@@ -24,7 +24,7 @@ from dnnrepair.bench.contest import (
 )
 from dnnrepair.bench.recipes import RECIPES
 from dnnrepair.bench.requirements import RATIOS
-from dnnrepair.bench.result import BenchOptions
+from dnnrepair.bench.result import BenchOptions, Figure, Table
 from dnnrepair.bench.timing import Effort
 from dnnrepair.bench.workloads import prepare
 
@@ -56,7 +56,9 @@ def test_a_contest_has_a_row_for_each_size_and_agrees_with_the_naive_loop() -> N
     assert [(r.samples, r.candidates) for r in rows] == [(20, 4), (20, 30)]
     rivals = {NAIVE, CACHED, NAIVE + BLOCKED, CACHED + BLOCKED, VMAP, OURS}
     for found in rows:
-        assert set(found.rates) == rivals
+        whole = found.timed == found.candidates
+        assert set(found.rates) == rivals | ({SEARCH} if whole else set())
+        assert (found.share is not None) == whole
         assert found.checked >= 1
         assert found.difference <= 1e-5
         assert found.verdicts == 0
@@ -64,8 +66,8 @@ def test_a_contest_has_a_row_for_each_size_and_agrees_with_the_naive_loop() -> N
 
 
 def test_the_lstm_goes_without_vmap() -> None:
-    (found,) = measure(LSTM, 4, (2,), BRIEF, seed=0)
-    assert set(found.rates) == {NAIVE, CACHED, NAIVE + BLOCKED, CACHED + BLOCKED, OURS}
+    (found,) = measure(LSTM, 4, (4,), BRIEF, seed=0)
+    assert set(found.rates) - {SEARCH} == {NAIVE, CACHED, NAIVE + BLOCKED, CACHED + BLOCKED, OURS}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
@@ -117,13 +119,41 @@ def test_figures_are_met_missed_or_not_measured() -> None:
     assert missed == {
         "head: times faster than naive",
         "head: times faster than cached prefix",
-        "lowest ratio to naive",
-        "lowest share that a search reaches",
+        "lowest ratio to naive (head, N = 2,000, P = 100)",
+        "lowest share that a search reaches (head, N = 2,000, P = 100)",
     }
     wrong = population.summarize([row(), row(workload="lstm", verdicts=1, difference=1e-4)])
     assert [f.name for f in wrong.figures if f.met is False] == [
         "relative difference of fitness",
         "verdicts that differ",
+    ]
+
+
+def test_the_lowest_share_is_that_of_the_worst_search() -> None:
+    rates = {NAIVE: 1.0, OURS: 10.0}
+    rows = [
+        row(rates={**rates, SEARCH: 9.0}),
+        row(workload="lstm", rates={**rates, SEARCH: 6.0}),
+        row(workload="attention", rates=rates),
+    ]
+    result = population.summarize(rows)
+    (found,) = (f for f in result.figures if f.name.startswith("lowest share"))
+    assert (found.value, found.met) == (0.6, True)
+    assert found.name.endswith("(lstm, N = 2,000, P = 100)")
+    assert any("attention, N = 2,000" in reason for reason in result.skipped)
+    unsearched = population.summarize([rows[2]])
+    assert [f.met for f in unsearched.figures if f.name.startswith("lowest share")] == [None]
+
+
+def test_what_does_not_fit_at_many_inputs_is_listed() -> None:
+    rates = {NAIVE + BLOCKED: 1.0, OURS: 10.0, SEARCH: 9.0}
+    rows = [
+        row(samples=60_000, rates={**rates, CACHED + BLOCKED: 5.0}),
+        row(workload="hidden", samples=60_000, rates=rates),
+    ]
+    listed = population.summarize(rows).skipped
+    assert [reason for reason in listed if "cached prefix" in reason] == [
+        "the loop from a cached prefix of hidden at N = 60,000: the prefix does not fit"
     ]
 
 
@@ -137,6 +167,7 @@ def test_tables_say_what_did_not_run() -> None:
     rates, ratios, agreement = population.summarize([row()]).tables
     cells = dict(zip(rates.columns, rates.rows[0], strict=True))
     assert (cells["ours"], cells["vmap"], cells["fraction"]) == ("20,000", "-", "25.0%")
+    assert cells["share"] == "75%"
     assert dict(zip(ratios.columns, ratios.rows[0], strict=True))["cached prefix"] == "20"
     assert agreement.rows[0] == ("head", "2,000", "100", "100", "3", "1.0e-09", "0", "1.0")
 
@@ -152,11 +183,19 @@ def test_every_workload_is_measured(
         assert (effort.all_rivals, seed) == (not quick, 5)
         return [row(workload=recipe.name, samples=samples, candidates=size) for size in sizes]
 
+    scaled = (Table("", (), (("hidden",),)), Figure("same", "1", 1.0, met=True), ("reason",))
     monkeypatch.setattr(population, "measure", fake)
+    monkeypatch.setattr(population, "scaling", lambda _: scaled)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     result = population.run(BenchOptions(quick=quick, seed=5))
     assert len(asked) == contests
     assert len(result.tables[0].rows) == sum(len(sizes) for *_, sizes in asked)
     if not quick:
         assert {name for name, samples, _ in asked if samples == 60_000} == {"head", "hidden"}
         assert {name for name, *_ in asked} == {recipe.name for recipe in RECIPES}
-    assert any("CUDA" in reason for reason in result.skipped) or torch.cuda.is_available()
+    assert sum("CUDA" in reason for reason in result.skipped) == 1
+    unmeasured = {f.name for f in result.figures if f.value is None}
+    assert sum("CUDA" in name for name in unmeasured) == 6
+    assert len(result.tables) == (3 if quick else 4)
+    assert ("reason" in result.skipped) is not quick
+    assert any("scaling" in reason for reason in result.skipped) is quick
