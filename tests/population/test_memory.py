@@ -123,9 +123,7 @@ def test_what_fits_into_memory_is_not_written(mlp: Any, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_one_line(
-    mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line(mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_path: Path, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
