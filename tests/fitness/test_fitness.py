@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -186,9 +187,7 @@ def test_sums_are_the_same_in_any_order_and_any_parts(seed: int, n: int, cuts: l
     order = torch.randperm(n, generator=rng)
     assert torch.equal(exact_sums(terms[:, order], weights[order]), whole)
     edges = [0, *sorted({cut for cut in cuts if cut < n}), n]
-    parts = [
-        exact_sums(terms[:, a:b], weights[a:b]) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [exact_sums(terms[:, a:b], weights[a:b]) for a, b in itertools.pairwise(edges)]
     assert torch.equal(torch.stack(parts).sum(0), whole)
     integers = [[int((t * w).round()) for t, w in zip(row, weights, strict=True)] for row in terms]
     assert whole.tolist() == [sum(row) for row in integers]  # Python's integers do not round
