@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dnnrepair.sharding import Shards
 
 SMALLEST, LARGEST = 512, 4096  # inputs in a block
+VECTOR = 16  # numbers that processors compute at once, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Rows:
 class Block:
     """Some inputs as the suffix sees them.
 
-    A network that runs with one batch size only gets its last block filled up; what fills it has
-    weight 0.
+    Blocks are filled up to whole vectors, or to the one batch size that a network runs with; what
+    fills them has weight 0.
 
     Attributes:
         frame: what the suffix needs of them.
@@ -147,9 +148,10 @@ def block_size(
     into the cache. Where one input's share is large, one candidate at a time is still fastest.
     """
     fixed = suffix.program.batch_size
-    inputs = tuple(_filled(x, fixed).to(suffix.constants.device) for x in example.inputs)
+    size = _full_size(suffix, len(example))
+    inputs = tuple(_filled(x, size).to(suffix.constants.device) for x in example.inputs)
     _, largest = suffix.measure(inputs)
-    per_pair = max(1, largest * suffix.originals.element_size() // len(inputs[0]))
+    per_pair = max(1, largest * suffix.originals.element_size() // size)
     pairs = max(1, settings.working_set // per_pair)
     block = fixed or settings.block or min(LARGEST, max(SMALLEST, pairs), count)
     chunk = settings.chunk or max(1, pairs // block)
@@ -159,20 +161,30 @@ def block_size(
 def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> Iterator[Block]:
     """Yield the blocks of some inputs."""
     device = suffix.constants.device
-    size = suffix.program.batch_size
     scaled = (judge.fitness.weights * SCALE).to(suffix.originals.dtype)
     for part in rows:
+        size = _full_size(suffix, len(part.indices))
         frame = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
         targets = None if part.targets is None else _filled(part.targets, size)
         targets = judge.check(tuple(frame.kept[PREDICTION].shape), targets).to(device)
-        weights = functional.pad(scaled[..., part.indices], (0, len(targets) - len(part.indices)))
+        weights = functional.pad(scaled[..., part.indices], (0, size - len(part.indices)))
         store.keep(frame)
         yield Block(frame, part.indices, targets, weights.to(device))
 
 
-def _filled(value: Tensor, size: int | None) -> Tensor:
-    """Return a batch repeated up to the one size that a network accepts."""
-    return value if size is None else value[torch.arange(size) % len(value)]
+def _full_size(suffix: Suffix, count: int) -> int:
+    """Return to how many inputs a block is filled up.
+
+    Libraries compute the last few numbers of a vector, and products of few columns, by other code
+    whose rounding differs. With whole vectors of inputs there are no last few, and results do not
+    depend on where in a chunk a candidate stands.
+    """
+    return suffix.program.batch_size or -(-count // VECTOR) * VECTOR
+
+
+def _filled(value: Tensor, size: int) -> Tensor:
+    """Return a batch with its last sample repeated up to a size."""
+    return value[torch.arange(size).clamp(max=len(value) - 1)]
 
 
 def rows_of(samples: Samples, size: int, shards: Shards, keep: Tensor | None) -> Iterator[Rows]:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatorSettings:
-    """How a population is evaluated; results do not depend on any of this.
+    """How a population is evaluated; no verdict depends on any of this, and no fitness on chunks.
+
+    With blocks of another size libraries add products up in another order, and a fitness may
+    differ in its last bits, as it may when compiled or fused.
 
     Attributes:
         block: inputs at a time; None to choose by the size of what varies.

@@ -30,7 +30,12 @@ def generic(call: Call) -> Any:  # noqa: ANN401 - a value, or several
     values = [leaf.values for leaf in varying]
     looped = call.constant("looped", lambda: not _batches(run, values))
     result = _loop(run, values) if looped else torch.vmap(run)(*values)
-    return pytree.tree_map_only(Tensor, Dense, result)
+    return pytree.tree_map_only(Tensor, _laid_out, result)
+
+
+def _laid_out(values: Tensor) -> Dense:
+    """Return values in one memory layout: sums would be taken in another order in another."""
+    return Dense(values.contiguous())
 
 
 def dict_items(call: Call) -> list[tuple[str, Any]]:
