@@ -102,7 +102,9 @@ def test_a_term_does_not_depend_on_where_its_row_lies(
 
     def terms(part: slice) -> Tensor:
         some = logits[..., part].contiguous()
-        return fitness.terms(Outputs(some, None, None, targets[part], recall_nothing))[1][0]
+        found = fitness.terms(Outputs(some, None, None, targets[part], recall_nothing))
+        own: Tensor = found[1][0]
+        return own
 
     parts = [terms(slice(0, cut)), terms(slice(cut, None))]
     assert torch.equal(torch.cat(parts, 1), terms(slice(None)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_values_that_are_no_numbers(mlp: Any, value: float) -> None:
     values = torch.zeros(3, 2)
     values[1, 1] = value
     for ask in (evaluator, evaluator.verdicts, evaluator.logits):
-        refused(SettingError, r"candidate 1 sets 0.bias\[0\] to", lambda ask=ask: ask(values))
+        refused(SettingError, r"candidate 1 sets 0.bias\[0\] to", partial(ask, values))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_values_that_are_no_numbers(mlp: Any, value: float) -> None:
 def test_populations_of_another_shape(mlp: Any, shape: tuple[int, ...], telling: str) -> None:
     evaluator = ready(mlp.subject, [PLACE])
     for ask in (evaluator, evaluator.verdicts, evaluator.logits):
-        refused(SettingError, telling, lambda ask=ask: ask(torch.zeros(shape)))
+        refused(SettingError, telling, partial(ask, torch.zeros(shape)))
 
 
 def test_a_number_of_searches_that_the_fitness_does_not_weigh(mlp: Any) -> None:

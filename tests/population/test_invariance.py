@@ -85,7 +85,7 @@ def test_disk_gives_back_what_memory_would(
     cases: Callable[[str, int], Any], name: str, seed: int, chunk: int
 ) -> None:
     drawn = Drawn(cases(name, COUNT), "", seed)
-    options = {"chunk": chunk, "block": 13}
+    options: Any = {"chunk": chunk, "block": 13}
     memory, disk = drawn.evaluator(**options), drawn.evaluator(**options, memory=0)
     assert torch.equal(disk(drawn.values), memory(drawn.values))
     assert torch.equal(disk.logits(drawn.values), memory.logits(drawn.values))

@@ -40,7 +40,8 @@ def evaluator(case: Any, **options: Any) -> Any:
 
 def candidates(ready: Any, count: int) -> torch.Tensor:
     noise = torch.randn(count, 2, generator=torch.Generator().manual_seed(0))
-    return ready.originals + 0.5 * noise
+    found: torch.Tensor = ready.originals + 0.5 * noise
+    return found
 
 
 def shortage(monkeypatch: pytest.MonkeyPatch, error: Exception, chunk: int, block: int) -> None:
@@ -176,4 +177,5 @@ def test_a_stream_larger_than_memory_is_kept_on_disk(
 
 
 def candidates_around(ready: Any, count: int) -> torch.Tensor:
-    return ready.originals + torch.linspace(-1, 1, count).unsqueeze(1)
+    found: torch.Tensor = ready.originals + torch.linspace(-1, 1, count).unsqueeze(1)
+    return found
