@@ -20,39 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dnnrepair import kernels
-    from dnnrepair.fitness.fitness import Fitness
     from dnnrepair.population.blocks import Block
+    from dnnrepair.population.certified import Dropped
     from dnnrepair.population.places import Places
     from dnnrepair.population.scores import Judge
     from dnnrepair.population.suffix import Suffix
     from dnnrepair.population.values import Dense
     from dnnrepair.sharding import Shards
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Inputs that are right whatever the values; none of them is evaluated.
-
-    Attributes:
-        keep: which inputs are evaluated, ``(N,)`` bool; None for all.
-        sums: what the others add, of each term and search, ``(F, S)``, whole numbers of 2^-24.
-    """
-
-    keep: Tensor | None
-    sums: Tensor
-
-    @classmethod
-    def of(
-        cls, fitness: Fitness, keep: Tensor | None, device: torch.device, dtype: torch.dtype
-    ) -> Dropped:
-        """Return what the inputs that are not kept add to the fitness, computed in ``dtype``."""
-        terms, searches, _ = fitness.weights.shape
-        if keep is None or fitness.certain is None:
-            zeros = torch.zeros(terms, searches, dtype=torch.float64, device=device)
-            return cls(None, zeros)
-        certain = torch.tensor(fitness.certain, dtype=dtype).view(-1, 1, 1)
-        parts = (fitness.weights[..., ~keep] * SCALE).to(dtype).mul(certain).round()
-        return cls(keep, parts.sum(-1, dtype=torch.float64).to(device))
 
 
 @dataclass
@@ -242,9 +216,14 @@ class BatchedEvaluator:
         return self.suffix.run(block.frame, self.suffix.chunk(values))
 
     def _lay_out(self, size: int) -> None:
+        """Record the inputs in blocks of a size, or of half of it where memory is short."""
         self.block = size
-        self.blocks = ()  # give their memory back first
-        self.blocks = self.layout(size)
+        self.blocks, self.fused = (), None  # give their memory back first
+        try:
+            self.blocks = fitting(lambda: self.layout(size))
+        except TooLargeError as error:
+            self._halve_block(error)
+            return
         self.fused = fused_blocks(self.suffix, self.judge, self.blocks, force=self.fuse)
 
     def _fitting(self, work: Callable[[], Tensor]) -> Tensor:
@@ -259,11 +238,15 @@ class BatchedEvaluator:
         if self.chunk > 1:
             self.chunk //= 2
             self.notes.append(f"memory was short: {self.chunk} candidates at a time")
-        elif self.block > 1 and self.shards.world == 1 and self.suffix.program.batch_size is None:
-            self._lay_out(self.block // 2)
-            self.notes.append(f"memory was short: {self.block} inputs at a time")
         else:
+            self._halve_block(error)
+
+    def _halve_block(self, error: TooLargeError) -> None:
+        fixed = self.suffix.program.batch_size is not None or self.shards.world > 1
+        if self.block == 1 or fixed:
             raise error
+        self.notes.append(f"memory was short: {self.block // 2} inputs at a time")
+        self._lay_out(self.block // 2)
 
 
 def _most(block: Block) -> Tensor:

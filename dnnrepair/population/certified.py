@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dnnrepair.bounds import certify
+from dnnrepair.fitness.fitness import SCALE
 
 if TYPE_CHECKING:
     from dnnrepair.data import Samples
+    from dnnrepair.fitness.fitness import Fitness
     from dnnrepair.population.scores import Judge
     from dnnrepair.population.settings import EvaluatorSettings
     from dnnrepair.population.suffix import Suffix
@@ -19,6 +22,32 @@ if TYPE_CHECKING:
 
 BATCH = 1024  # inputs at a time
 TRIAL = 64  # inputs on which is seen whether bounds are worth their time
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Inputs that are right whatever the values; none of them is evaluated.
+
+    Attributes:
+        keep: which inputs are evaluated, ``(N,)`` bool; None for all.
+        sums: what the others add, of each term and search, ``(F, S)``, whole numbers of 2^-24.
+    """
+
+    keep: Tensor | None
+    sums: Tensor
+
+    @classmethod
+    def of(
+        cls, fitness: Fitness, keep: Tensor | None, device: torch.device, dtype: torch.dtype
+    ) -> Dropped:
+        """Return what the inputs that are not kept add to the fitness, computed in ``dtype``."""
+        terms, searches, _ = fitness.weights.shape
+        if keep is None or fitness.certain is None:
+            zeros = torch.zeros(terms, searches, dtype=torch.float64, device=device)
+            return cls(None, zeros)
+        certain = torch.tensor(fitness.certain, dtype=dtype).view(-1, 1, 1)
+        parts = (fitness.weights[..., ~keep] * SCALE).to(dtype).mul(certain).round()
+        return cls(keep, parts.sum(-1, dtype=torch.float64).to(device))
 
 
 def certified(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.errors import DataError, ModelError
-from dnnrepair.population.batched import BatchedEvaluator, Dropped
+from dnnrepair.population.batched import BatchedEvaluator
 from dnnrepair.population.blocks import Store, block_size, record, rows_of
-from dnnrepair.population.certified import certified
+from dnnrepair.population.certified import Dropped, certified
 from dnnrepair.population.naive import NaiveEvaluator
 from dnnrepair.population.places import Places
 from dnnrepair.population.scores import Judge

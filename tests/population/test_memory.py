@@ -77,7 +77,7 @@ def test_then_the_block_is_halved(mlp: Any, monkeypatch: pytest.MonkeyPatch, mem
     ready = evaluator(mlp, chunk=2, memory=memory)
     values = candidates(ready, 5)
     wanted, verdicts = ready(values), ready.verdicts(values)
-    shortage(monkeypatch, ERRORS[1], chunk=9, block=25)
+    shortage(monkeypatch, ERRORS[1], chunk=9, block=32)  # of 25, filled up
     torch.testing.assert_close(ready(values), wanted, rtol=2**-20, atol=0)
     assert torch.equal(ready.verdicts(values), verdicts)
     assert ready.notes == [
@@ -179,3 +179,24 @@ def test_a_stream_larger_than_memory_is_kept_on_disk(
 def candidates_around(ready: Any, count: int) -> torch.Tensor:
     found: torch.Tensor = ready.originals + torch.linspace(-1, 1, count).unsqueeze(1)
     return found
+
+
+def test_memory_that_does_not_suffice_for_recording_halves_the_block(
+    mlp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Suffix.record
+
+    def scarce(self: Suffix, inputs: Any) -> Any:
+        if len(inputs[0]) > 16:
+            raise ERRORS[1]
+        return whole(self, inputs)
+
+    monkeypatch.setattr(Suffix, "record", scarce)
+    places = [Place("0.weight", (1, 2))]
+    fitness = Arachne(torch.ones(len(mlp.labels)))
+    found = prepare(mlp.subject, places, mlp.samples, fitness, EvaluatorSettings(block=50))
+    assert found.notes == [f"memory was short: {size} inputs at a time" for size in (25, 12)]
+    monkeypatch.undo()
+    plain = prepare(mlp.subject, places, mlp.samples, fitness)
+    values = torch.tensor([[0.5], [2.0]])
+    torch.testing.assert_close(found(values), plain(values), rtol=2**-20, atol=0)
