@@ -119,7 +119,7 @@ class Store:
         self.count += 1
         try:
             path = self._made() / f"{self.count}.bin"
-            path.write_bytes(flat.view(-1).view(torch.uint8).numpy().tobytes())
+            path.write_bytes(flat.view(-1).view(torch.uint8).numpy().data)
         except OSError as error:
             where = self.folder or self.cache_dir or tempfile.gettempdir()
             message = (
