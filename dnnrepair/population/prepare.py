@@ -66,7 +66,8 @@ def prepare(
         note = f"{reason}: every candidate runs the whole network, one after another"
         block = settings.block or NAIVE_BLOCK
         return NaiveEvaluator(program, checked, samples, judge, subject.device, block, [note])
-    return _batched(Suffix.of(program, checked, fused=settings.fused), judge, samples, settings)
+    suffix = Suffix.of(program, checked, fused=settings.fused, precision=settings.precision)
+    return _batched(suffix, judge, samples, settings)
 
 
 NAIVE_BLOCK = 256  # inputs at a time; larger ones leave the cache

@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 - a field's type
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import SettingError
+from dnnrepair.kernels.launch import PRECISIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,9 @@ class EvaluatorSettings:
         abandon: stop evaluating candidates that can no longer reach the threshold given with them.
         fused: use the fused kernels: True wherever the suffix is one they know (in plain torch
             without CUDA), False never, None where they run fused.
+        precision: of the fused products behind a convolution: "ieee" is float32; "tf32", "tf32x3"
+            and "bf16" are for a screen (:func:`dnnrepair.kernels.screened`), whose survivors another
+            evaluator scores in float32.
         compiled: backend of ``torch.compile``, such as "inductor"; "" to interpret. Compiling takes
             up to a minute, and pays for long searches only.
     """
@@ -45,6 +49,7 @@ class EvaluatorSettings:
     halvings: int = 0
     abandon: bool = True
     fused: bool | None = None
+    precision: str = "ieee"
     compiled: str = ""
 
     def __post_init__(self) -> None:
@@ -58,3 +63,6 @@ class EvaluatorSettings:
             if value is not None and value < 1:
                 message = f"{name} is {value}; it must be at least 1"
                 raise SettingError(message)
+        if self.precision not in PRECISIONS:
+            message = f"no precision {self.precision!r}; known: {', '.join(PRECISIONS)}"
+            raise SettingError(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, fx
@@ -45,13 +45,21 @@ class Suffix:
     opening: Opening | None = None
 
     @classmethod
-    def of(cls, program: GraphProgram, places: Places, *, fused: bool | None = None) -> Suffix:
+    def of(
+        cls,
+        program: GraphProgram,
+        places: Places,
+        *,
+        fused: bool | None = None,
+        precision: str = "ieee",
+    ) -> Suffix:
         """Cut the graph.
 
         Args:
             program: the network.
             places: the patched weights.
             fused: whether to use fused kernels; see :class:`EvaluatorSettings`.
+            precision: of their products; see there, too.
 
         Raises:
             ModelError: if the prediction does not depend on the patched weights.
@@ -66,6 +74,7 @@ class Suffix:
         constants = Constants(program.device, channels_last=on_cpu and images)
         originals = places.originals(program.tensors)
         opening = Opening.of(steps, places, program) if runs_fused(originals, fused) else None
+        opening = replace(opening, precision=precision) if opening else None
         return cls(program, places, steps, originals, constants, opening)
 
     def record(self, inputs: Sequence[Tensor]) -> Frame:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from dnnrepair.errors import SettingError
 from dnnrepair.fitness import Arachne, Margin
+from dnnrepair.kernels import screened
 from dnnrepair.population import EvaluatorSettings, Place, prepare
 from dnnrepair.population.batched import BatchedEvaluator
 from dnnrepair.subject import subject_of
@@ -107,3 +109,20 @@ def test_a_convolution_and_the_linear_layer_behind_it_are_one(activation: nn.Mod
     assert fused.suffix.opening.run(fused.blocks[0].frame, fused.suffix.chunk(values)) is not None
     torch.testing.assert_close(fused.logits(values), plain.logits(values), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(fused(values), plain(values), rtol=1e-6, atol=1e-6)
+
+
+def test_a_precision_that_no_kernel_has_is_refused() -> None:
+    with pytest.raises(SettingError, match="known: ieee, tf32"):
+        EvaluatorSettings(precision="fp8")
+
+
+def test_a_screen_scores_survivors_exactly() -> None:
+    """Two evaluators make a screen; on the CPU both are exact, so it rejects the unfit alone."""
+    places = [Place("0.weight", (1, 2)), Place("0.weight", (7, 3))]
+    fast, exact = pair(network(nn.ReLU()), places, Arachne(torch.rand(60)))
+    values = exact.originals + torch.randn(9, 2)
+    wanted = exact(values)
+    threshold = wanted.median().expand(9)
+    found = screened(fast, exact, threshold, slack=1e-3)(values)
+    assert torch.equal(found[wanted >= threshold], wanted[wanted >= threshold])
+    assert bool((found[wanted < threshold - 1e-2] == -torch.inf).all())
