@@ -34,8 +34,8 @@ class EvaluatorSettings:
         fused: use the fused kernels: True wherever the suffix is one they know (in plain torch
             without CUDA), False never, None where they run fused.
         precision: of the fused products behind a convolution: "ieee" is float32; "tf32", "tf32x3"
-            and "bf16" are for a screen (:func:`dnnrepair.kernels.screened`), whose survivors another
-            evaluator scores in float32.
+            and "bf16" are for a screen (:func:`dnnrepair.kernels.screened`), the survivors of
+            which another evaluator scores in float32.
         compiled: backend of ``torch.compile``, such as "inductor"; "" to interpret. Compiling takes
             up to a minute, and pays for long searches only.
     """
