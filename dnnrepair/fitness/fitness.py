@@ -81,6 +81,17 @@ class Weighted:
         return sums[0]
 
 
+def check_above_zero(what: str, value: float) -> None:
+    """Refuse a setting that is not above 0.
+
+    Raises:
+        SettingError: with what it is, and what it must be.
+    """
+    if not value > 0:
+        message = f"the {what} is {value}; it must be above 0"
+        raise SettingError(message)
+
+
 def exact_sums(terms: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted sums of terms over inputs as whole numbers of 2^-24, float64.
 

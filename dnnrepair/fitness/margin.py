@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.errors import SettingError
-from dnnrepair.fitness.fitness import Weighted
+from dnnrepair.fitness.fitness import Weighted, check_above_zero
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,9 +34,7 @@ class Margin(Weighted):
             SettingError: if the scale is not above 0, or weights are unfit.
         """
         Weighted.__post_init__(self)
-        if not self.scale > 0:
-            message = f"the margin's scale is {self.scale}; it must be above 0"
-            raise SettingError(message)
+        check_above_zero("margin's scale", self.scale)
 
     def terms(self, outputs: Outputs) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return which rows are right, and their terms."""

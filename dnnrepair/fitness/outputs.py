@@ -52,9 +52,8 @@ class Outputs:
         if self.units is None:
             return self.changed
         base = self._base().t().unsqueeze(1)
-        full = base.expand(-1, *self.changed.shape[1:]).contiguous()
-        if full.shape[1] == 1:
-            full = full.clone()  # of one candidate it was no copy
+        full = base.expand(-1, *self.changed.shape[1:])
+        full = full.clone(memory_format=torch.contiguous_format)
         full[list(self.units)] = self.changed
         return full
 

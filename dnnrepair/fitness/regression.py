@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.errors import SettingError
-from dnnrepair.fitness.fitness import Weighted
+from dnnrepair.fitness.fitness import Weighted, check_above_zero
 from dnnrepair.fitness.outputs import sum_in_place
 
 if TYPE_CHECKING:
@@ -36,9 +35,7 @@ class Regression(Weighted):
             SettingError: if the tolerance is not above 0, or weights are unfit.
         """
         Weighted.__post_init__(self)
-        if not self.tolerance > 0:
-            message = f"the tolerance is {self.tolerance}; it must be above 0"
-            raise SettingError(message)
+        check_above_zero("tolerance", self.tolerance)
 
     def terms(self, outputs: Outputs) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return which rows are within the tolerance, and their terms."""

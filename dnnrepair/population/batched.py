@@ -140,7 +140,7 @@ class BatchedEvaluator:
         terms = len(self.dropped.sums)
         sums = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
         alive = torch.arange(len(values), device=values.device)
-        left = sum(map(_most, self.blocks))
+        left = sum(map(_most, self.blocks)) if threshold is not None else 0
         for block in self.blocks:
             if threshold is not None:
                 alive = self._hopeful(sums, alive, search_of, threshold, left)

@@ -47,7 +47,7 @@ def prepare(
         places: the weights to patch, k of them, in the order of a candidate's values.
         samples: the inputs, N of them, with labels.
         fitness: what to maximize; its weights are for these inputs, in their order.
-        settings: sizes and memory; results do not depend on them.
+        settings: sizes and memory; no verdict depends on them.
 
     Raises:
         SettingError: places that are out of range or named twice.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dnnrepair.fitness.fitness import Fitness
     from dnnrepair.observation import Facts
 
-BINARY = frozenset({"bce", "bce_logits"})
-
 
 @dataclass(frozen=True)
 class Judge:

@@ -112,6 +112,12 @@ class Suffix:
         found = run.env[str(self.program.sites.output)]
         return found if isinstance(found, Sparse | Dense) else Dense(_expanded(found, len(chunk)))
 
+    def parameter(self, name: str) -> Tensor | Edited:
+        """Return a parameter by state-dict name, with what the candidates set in it."""
+        tensor = self.program.tensors[name]
+        flat, columns = self.places.columns(name)
+        return Edited(tensor, flat, columns, name) if flat else tensor
+
     def chunk(self, values: Tensor) -> Chunk:
         """Return candidates ``(p, k)`` with their changes."""
         values = values.to(self.originals)
@@ -183,6 +189,5 @@ class _Run:
             writer = step.writers.get(node.name)
             key = f"{node.name}>{writer}" if writer else node.name
             return Shared(self._frame, (node.name,), key)
-        tensor = self._suffix.program.tensors[name]
-        flat, columns = self._suffix.places.columns(name)
-        return Edited(tensor, flat, columns, name) if flat else tensor
+        suffix = self._suffix
+        return suffix.constants.get(("parameter", name), lambda: suffix.parameter(name))

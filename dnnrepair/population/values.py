@@ -83,9 +83,8 @@ class Edited:
 
     def dense(self, frame: Frame, chunk: Chunk) -> Tensor:
         """Return one tensor per candidate, ``(p, *shape)``."""
-        full = self.base.expand(len(chunk), *self.base.shape).contiguous()
-        if len(chunk) == 1:
-            full = full.clone()  # of one candidate it was no copy
+        shape = (len(chunk), *self.base.shape)
+        full = self.base.expand(shape).clone(memory_format=torch.contiguous_format)
         flat = frame.constants.index(self.flat)
         columns = frame.constants.index(self.columns)
         full.view(len(chunk), -1)[:, flat] = chunk.values[:, columns].to(full.dtype)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnnrepair.population.call import fetched, rule, varies
-from dnnrepair.population.values import Dense, Shared, Sparse, dense
+from dnnrepair.population.values import Dense, Shared, Sparse, dense, pick
 
 if TYPE_CHECKING:
     from dnnrepair.population.call import Call
@@ -107,8 +107,6 @@ def _with_shared(call: Call, source: Sparse, other: Any, *, swapped: bool) -> An
 
 def _broadcast(call: Call, source: Sparse, other: Tensor | Shared) -> Any:  # noqa: ANN401
     """Return the changed units of a smaller value, to be combined with ``source.values``."""
-    from dnnrepair.population.values import pick
-
     shape, units = source.shape, call.frame.constants.index(source.units)
     place = (call.name, source.units)
 
