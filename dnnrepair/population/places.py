@@ -68,7 +68,7 @@ class Places:
             _check_tensor(program, name)
         shapes = {name: tuple(program.tensors[name].shape) for name in names}
         flat = tuple(_flat(place, shapes[place.tensor]) for place in places)
-        twins = {name: _twins(program, name) for name in names}
+        twins = {name: twins_of(program, name) for name in names}
         seen: dict[tuple[frozenset[str], int], Place] = {}
         for place, position in zip(places, flat, strict=True):
             same = frozenset((place.tensor, *twins[place.tensor]))
@@ -164,7 +164,7 @@ def _check_tensor(program: Program, name: str) -> None:
         kind = str(value.dtype).removeprefix("torch.")
         message = f"{name} holds {kind}, which a search cannot change; patch the float network"
         raise ModelError(message)
-    if not program.reads(name, *_twins(program, name)):
+    if not program.reads(name, *twins_of(program, name)):
         message = f"the network's graph does not use {name}; patching it would change nothing"
         raise ModelError(message)
 
@@ -179,7 +179,8 @@ def _flat(place: Place, shape: tuple[int, ...]) -> int:
     return sum(i * prod(shape[d + 1 :]) for d, i in enumerate(place.index))
 
 
-def _twins(program: Program, name: str) -> tuple[str, ...]:
+def twins_of(program: Program, name: str) -> tuple[str, ...]:
+    """Return the other names under which the same memory is known (tied weights)."""
     value = program.tensors[name]
     return tuple(
         other
@@ -189,3 +190,10 @@ def _twins(program: Program, name: str) -> tuple[str, ...]:
         and tensor.stride() == value.stride()
         and tensor.data_ptr() == value.data_ptr()
     )
+
+
+def with_twins(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return new values of parameters under all names by which these are known."""
+    return {
+        twin: value for name, value in tensors.items() for twin in (name, *twins_of(program, name))
+    }
