@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dnnrepair.bits import digest
 from dnnrepair.data import (
     ArraySamples,
     Samples,
@@ -162,16 +162,6 @@ def assemble(
         device=device,
         notes=(*loaded.notes, *notes, *(samples.notes if samples else ())),
     )
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the first 16 hex digits of the sha256 of all names, shapes, types and bytes."""
-    found = sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name}:{tuple(value.shape)}:{value.dtype}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def _program(
