@@ -17,7 +17,7 @@ from dnnrepair.data import (
 )
 from dnnrepair.errors import DataError, SettingError
 from dnnrepair.export import to_program
-from dnnrepair.loading import Loaded, load
+from dnnrepair.loading import Loaded, load, tensors_of
 from dnnrepair.loss import guess_loss
 from dnnrepair.observation import Facts, Task
 from dnnrepair.request import Request
@@ -114,11 +114,10 @@ def subject_of_reference(reference: Reference, program: Program | None = None) -
 
 def loaded_module(module: nn.Module, name: str, form: str = "live module") -> Loaded:
     """Return a live module in the form in which files arrive."""
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     return Loaded(
         name=name,
         form=form,
-        state={key: value.detach() for key, value in state.items()},
+        state=tensors_of(module),
         module=module,
         buffers=frozenset(key for key, _ in module.named_buffers()),
         trainable=frozenset(key for key, p in module.named_parameters() if p.requires_grad),
