@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dnnrepair.errors import ModelError
 from dnnrepair.files import OutputError
+from dnnrepair.loading.quiet import first_line
 from dnnrepair.loading.sniff import Kind, sniff
 from dnnrepair.saving.held import Held
 from dnnrepair.saving.pickled import hold_pickled
@@ -91,27 +92,31 @@ def _hold(file: Path) -> Held:
 
 def _write(source: Path, files: Mapping[str, Held], target: Path) -> None:
     check_folder(target, source)
-    with _beside(target) as fresh:
-        shutil.copytree(
-            source, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_escaped(files))
-        )
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        """Leave out what is written anew, and links to folders: they can lead round in circles."""
+        linked = {n for n in names if (Path(folder, n).is_symlink() and Path(folder, n).is_dir())}
+        return linked | (set(files) if Path(folder) == source else set())
+
+    with _arriving(target) as fresh:
+        shutil.copytree(source, fresh, ignore=left_out, ignore_dangling_symlinks=True)
         for name, held in files.items():
             held.write(fresh / name)
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """Yield a new folder that becomes the target if all goes well, and else is gone."""
-    fresh: Path | None = None
+def _arriving(target: Path) -> Iterator[Path]:
+    """Yield a path for a folder that becomes the target if all goes well, and else is gone."""
+    around: Path | None = None
     try:
-        fresh = Path(mkdtemp(dir=target.resolve().parent, prefix=".dnnrepair-"))
-        yield fresh
-        fresh.chmod(0o777 & ~_umask())
-        fresh.replace(target)
-    except (OSError, shutil.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"cannot write {target}: {str(reason).splitlines()[0].lower()}; name another"
+        around = Path(mkdtemp(dir=target.resolve().parent, prefix=".dnnrepair-"))
+        yield around / "folder"
+        (around / "folder").replace(target)
+    except (OSError, shutil.Error, OutputError) as error:
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        reason = getattr(cause, "strerror", None) or first_line(error)
+        message = f"cannot write {target}: {reason.lower()}; name another folder"
         raise OutputError(message) from error
     finally:
-        if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
+        if around is not None:
+            shutil.rmtree(around, ignore_errors=True)

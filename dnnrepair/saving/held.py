@@ -39,7 +39,7 @@ class Held:
     def views(self) -> Iterator[Mapping[str, Tensor]]:
         """Yield the ways to see the file as a network: with and without second names."""
         yield self.tensors
-        first = {_memory(value): name for name, value in reversed(self.tensors.items())}
+        first = {_memory(value): name for name, value in [*self.tensors.items()][::-1]}
         if len(first) < len(self.tensors):
             kept = set(first.values())
             yield {name: value for name, value in self.tensors.items() if name in kept}

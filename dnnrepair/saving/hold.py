@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnnrepair.loading import exported, scripts
-from dnnrepair.loading.hub import build_timm
 from dnnrepair.loading.arch import parse_arch
+from dnnrepair.loading.hub import build_timm
 from dnnrepair.loading.sniff import Kind, sniff
 from dnnrepair.saving.folder import hold_folder
 from dnnrepair.saving.pickled import hold_module, hold_pickled

@@ -1,4 +1,4 @@
-"""Files of which only the bytes of changed numbers change: safetensors, TorchScript and ``.pt2``."""
+"""Files of which only changed numbers' bytes change: safetensors, TorchScript and ``.pt2``."""
 
 from __future__ import annotations
 
