@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +15,7 @@ from dnnrepair.files import write_bytes_whole
 from dnnrepair.loading.safe import read_tensors
 from dnnrepair.patch import PATCHABLE, Edit, Patch
 from dnnrepair.patches.packing import box_of, packed, unpacked
+from dnnrepair.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +60,9 @@ def to_bytes(patch: Patch) -> bytes:
             {"name": edit.tensor, "box": box} for edit, box in zip(patch.edits, boxes, strict=True)
         ],
         "method": patch.method,
-        "settings": _finite(patch.settings),
+        "settings": plain(patch.settings),
         "seed": patch.seed,
-        "verdict": _finite(patch.verdict),
+        "verdict": plain(patch.verdict),
     }
     return save(tensors, {KEY: json.dumps(described, sort_keys=True, allow_nan=False)})
 
@@ -184,12 +184,3 @@ def _digest(described: Mapping[str, Any], key: str) -> str:
         message = f"no digest as its {key!r}"
         raise ValueError(message)
     return found
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return what JSON can hold: NaN and the infinities become null."""
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
