@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,6 +45,8 @@ class Subject:
         program: runs it; None if only its weights are known.
         samples: its data; None if there are none.
         tensors, infos: its parameters and buffers, and what each is.
+        state: those that its file holds, of which the digest is and a patch is made; a program may
+            have tensors besides, and two names for one.
         facts: what is known of it.
         form: how it came.
         digest: of its tensors.
@@ -60,6 +62,7 @@ class Subject:
     form: str
     digest: str
     device: torch.device
+    state: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -159,6 +162,7 @@ def assemble(
         form=loaded.form,
         digest=digest(loaded.state),
         device=device,
+        state=loaded.state,
         notes=(*loaded.notes, *notes, *(samples.notes if samples else ())),
     )
 
