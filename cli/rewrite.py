@@ -44,6 +44,7 @@ def rewrite(given: dict[str, Any], *, back: bool) -> Exit:
     """Put patches on a model, or take them ``back``, and write it."""
     output, model = given["output"], Path(given["model"])
     _check(output, [model, *given["patches"]], dry=given["dry_run"])
+    from dnnrepair.formats.words import counted
     from dnnrepair.patches.rewriting import Source, rewritten
 
     source = Source(
@@ -53,7 +54,7 @@ def rewrite(given: dict[str, Any], *, back: bool) -> Exit:
         seed=given["seed"],
     )
     found = rewritten(source, given["patches"], back=back)
-    done = f"{found.numbers:,} numbers in {found.tensors:,} tensors"
+    done = f"{counted(found.numbers, 'number')} in {counted(found.tensors, 'tensor')}"
     digests = f"digest {found.before} became {found.after}"
     if given["dry_run"]:
         words.say(f"{done} would change, {digests}; nothing was written")

@@ -17,9 +17,10 @@ from dnnrepair.cli.options import debug_option
 @click.option("--all", "everything", is_flag=True, help="List every number.")
 @debug_option
 def command(patch: Path, output_format: str, *, everything: bool) -> int:
-    """Show what a patch changes, and what it did to the data it was judged on.
+    """Show what a patch changes.
 
-    Of a tensor in which many numbers change, the largest changes are listed.
+    And what it did to the data that it was judged on. Of a tensor in which many numbers change,
+    the largest changes are listed.
     """
     from dnnrepair.formats.sheets import as_json, as_text
     from dnnrepair.patches.file import read_patch
