@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,11 +61,10 @@ def hold_archive(loaded: Loaded, path: Path, locate: Callable[[Path], dict[str, 
     places = {name: place for name, place in locate(path).items() if name in loaded.state}
     with Archive(path) as archive:
         entries = {place.entry: bytearray(archive.read(place.entry)) for place in places.values()}
-    live = {
-        name: _view(entries[place.entry], place, loaded.state[name])
-        for name, place in places.items()
-    }
+    live: dict[str, Tensor] = {}
     for name, value in loaded.state.items():
+        with suppress(KeyError, ValueError, RuntimeError):
+            live[name] = _view(entries[places[name].entry], places[name], value)
         if name not in live or not identical(live[name], value):
             message = (
                 f"{path}: {name!r} is not where its table of contents says; save the file again"
@@ -92,5 +92,5 @@ def _view(content: Any, place: Stored, like: Tensor) -> Tensor:  # noqa: ANN401 
     if not place.shape and not place.entry:  # contiguous in a file of its own
         flat = torch.frombuffer(content, dtype=like.dtype, count=like.numel(), offset=place.offset)
         return flat.reshape(like.shape)
-    whole = torch.frombuffer(content, dtype=like.dtype)
+    whole = torch.frombuffer(content, dtype=like.dtype, count=len(content) // like.itemsize)
     return whole.as_strided(place.shape, place.stride, place.offset)

@@ -31,16 +31,18 @@ def test_files_of_other_types(kind: torch.dtype, suffix: str, tmp_path: Path) ->
     assert identical(load(str(out)).state["fc.weight"], new)
 
 
-def tied() -> nn.Sequential:
-    module = nn.Sequential(nn.Linear(3, 3, bias=False), nn.ReLU(), nn.Linear(3, 3, bias=False))
-    module[2].weight = module[0].weight
-    return module
+def tied() -> nn.Module:
+    first, second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.ReLU(), second)
 
 
 def test_tied_tensors_stay_tied(tmp_path: Path) -> None:
     module, path, out = tied(), tmp_path / "m.pt", tmp_path / "out.pt"
     torch.save(module.state_dict(), path)
-    state = {"0.weight": module[0].weight.detach().clone()}  # as the network names it
+    state = {
+        "0.weight": module.get_parameter("0.weight").detach().clone()
+    }  # as the network names it
     write_patch(tmp_path / "x.patch", Patch.of(state, {"0.weight": state["0.weight"] + 1}))
     run(path, [tmp_path / "x.patch"], out)
     found = plain(out)
