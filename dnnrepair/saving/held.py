@@ -73,15 +73,20 @@ class Held:
 
     def _key(self, name: str, before: Tensor) -> str:
         """Return the name in the file: a trainer or a library may have put a word before it."""
-        near = [k for k in self.tensors if k.endswith(f".{name}") or name.endswith(f".{k}")]
-        for key in [name] if name in self.tensors else near:
-            if identical(self.tensors[key].to(before.dtype), before):
-                return key
+        found = [name] if name in self.tensors else self._near(name)
+        if len(found) == 1 and identical(self.tensors[found[0]].to(before.dtype), before):
+            return found[0]
         message = (
             f"{self.name}: does not hold {name!r} as the network has it; save the network's state "
             "dict with torch.save and patch that"
         )
         raise PatchError(message)
+
+    def _near(self, name: str) -> list[str]:
+        """Return the names in the file that are this one with one word more or less before it."""
+        words = dict.fromkeys(key.partition(".")[0] for key in self.tensors)
+        near = [name.partition(".")[2], *(f"{word}.{name}" for word in words)]
+        return [key for key in near if key in self.tensors]
 
 
 def _memory(value: Tensor) -> tuple[object, ...]:

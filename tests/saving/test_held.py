@@ -15,6 +15,7 @@ from dnnrepair.errors import PatchError
 from dnnrepair.loading import load
 from dnnrepair.patch import Patch
 from dnnrepair.patches.file import write_patch
+from dnnrepair.saving import Held
 from tests.patches.forms import plain, run
 
 
@@ -105,3 +106,13 @@ def test_numbers_that_repeat_in_memory(tmp_path: Path) -> None:
     write_patch(tmp_path / "x.patch", Patch.of(state, {"w": torch.ones(4)}))
     with pytest.raises(PatchError, match="repeats numbers in memory"):
         run(tmp_path / "m.pt", [tmp_path / "x.patch"], tmp_path / "out")
+
+
+def test_a_name_that_could_mean_two_tensors_is_refused() -> None:
+    tensors = {f"{word}.fc.bias": torch.zeros(2) for word in ("encoder", "decoder")}
+    held = Held(name="m.pt", form="state dict", tensors=tensors, write=Path.touch)
+    with pytest.raises(PatchError, match=r"does not hold 'fc\.bias'"):
+        held.change("fc.bias", torch.zeros(2), torch.ones(2))
+    held.change("decoder.fc.bias", torch.zeros(2), torch.ones(2))
+    assert tensors["encoder.fc.bias"].tolist() == [0, 0]
+    assert tensors["decoder.fc.bias"].tolist() == [1, 1]

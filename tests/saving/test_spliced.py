@@ -31,7 +31,7 @@ class Varied(nn.Module):
         self.turned = nn.Parameter(torch.arange(6.0).reshape(2, 3).T)
         self.register_buffer("flags", torch.tensor([True, False]))
         self.register_buffer("empty", torch.zeros(0, 3))
-        self.register_buffer("count", torch.tensor(3))
+        self.count = nn.Buffer(torch.tensor(3))
         self.offset = nn.Buffer(torch.arange(3.0), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
