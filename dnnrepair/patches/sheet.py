@@ -107,8 +107,8 @@ def sheet_of(patch: Patch, name: str, *, many: int = MANY) -> Sheet:
 def _changed(edit: Edit, many: int) -> Changed:
     before, after = edit.before.double(), edit.after.double()
     change = (after - before).nan_to_num(nan=float("inf"))
-    order = change.abs().argsort(descending=True, stable=True).tolist()
-    shown = order[:LARGEST] if len(edit) > many else range(len(edit))
+    largest = change.abs().argsort(descending=True, stable=True)[:LARGEST].tolist()
+    shown = largest if len(edit) > many else range(len(edit))
     numbers = tuple(
         Number(index=tuple(edit.index[i].tolist()), before=float(before[i]), after=float(after[i]))
         for i in shown
