@@ -32,8 +32,12 @@ seed_option = option(
     default=0,
     help="Of whatever is random. Default: 0.",
 )
+arch_option = option("--arch", metavar="FACTORY", help="package.module:Factory, for a state dict.")
+trust_option = option(
+    "--trust-pickle", is_flag=True, help="Unpickle MODEL even if that runs its code."
+)
 _MODEL = (
-    option("--arch", metavar="FACTORY", help="package.module:Factory, for a state dict."),
+    arch_option,
     option("--task", type=Choice(["classify", "regress", "generate"]), help="Default: by labels."),
     option(
         "--loss",
@@ -41,7 +45,7 @@ _MODEL = (
         type=Choice(LOSSES),
         help=f"That training minimized: {', '.join(LOSSES)}. Default: by output and labels.",
     ),
-    option("--trust-pickle", is_flag=True, help="Unpickle MODEL even if that runs its code."),
+    trust_option,
     option("--device", metavar="NAME", default="cpu", show_default=True, help="Such as cuda:1."),
     option("--batch-size", metavar="N", type=IntRange(1), default=128, show_default=True),
 )

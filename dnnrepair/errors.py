@@ -25,5 +25,9 @@ class DataError(DnnRepairError):
     """The data cannot be used with this model."""
 
 
+class PatchError(DnnRepairError):
+    """A patch cannot be made, read or applied."""
+
+
 class SettingError(DnnRepairError):
     """An option or configuration key is wrong."""

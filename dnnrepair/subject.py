@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dnnrepair.bits import digest
 from dnnrepair.data import (
     ArraySamples,
     Samples,
@@ -17,7 +17,7 @@ from dnnrepair.data import (
 )
 from dnnrepair.errors import DataError, SettingError
 from dnnrepair.export import to_program
-from dnnrepair.loading import Loaded, load
+from dnnrepair.loading import Loaded, load, tensors_of
 from dnnrepair.loss import guess_loss
 from dnnrepair.observation import Facts, Task
 from dnnrepair.request import Request
@@ -45,6 +45,8 @@ class Subject:
         program: runs it; None if only its weights are known.
         samples: its data; None if there are none.
         tensors, infos: its parameters and buffers, and what each is.
+        state: those that its file holds, of which the digest is and a patch is made; a program may
+            have tensors besides, and two names for one.
         facts: what is known of it.
         form: how it came.
         digest: of its tensors.
@@ -60,6 +62,7 @@ class Subject:
     form: str
     digest: str
     device: torch.device
+    state: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -114,11 +117,10 @@ def subject_of_reference(reference: Reference, program: Program | None = None) -
 
 def loaded_module(module: nn.Module, name: str, form: str = "live module") -> Loaded:
     """Return a live module in the form in which files arrive."""
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     return Loaded(
         name=name,
         form=form,
-        state={key: value.detach() for key, value in state.items()},
+        state=tensors_of(module),
         module=module,
         buffers=frozenset(key for key, _ in module.named_buffers()),
         trainable=frozenset(key for key, p in module.named_parameters() if p.requires_grad),
@@ -160,18 +162,9 @@ def assemble(
         form=loaded.form,
         digest=digest(loaded.state),
         device=device,
+        state=loaded.state,
         notes=(*loaded.notes, *notes, *(samples.notes if samples else ())),
     )
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the first 16 hex digits of the sha256 of all names, shapes, types and bytes."""
-    found = sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name}:{tuple(value.shape)}:{value.dtype}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def _program(

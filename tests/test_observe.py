@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dnnrepair.api import diagnose_module
+from dnnrepair.bits import digest
 from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError
 from dnnrepair.evidence.moments import Moments
 from dnnrepair.observe import observe
 from dnnrepair.progress import silent
-from dnnrepair.subject import digest, subject_of
+from dnnrepair.subject import subject_of
 
 
 class Net(nn.Module):

@@ -32,6 +32,7 @@ LAYERS = (
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
+    ("dnnrepair.plain",),
     ("dnnrepair.errors",),
 )
 OTHERS = LAYERS.index(())

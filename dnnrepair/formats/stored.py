@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from math import isfinite, nan
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from dnnrepair.errors import DataError
+from dnnrepair.plain import plain
 from dnnrepair.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
@@ -25,17 +26,6 @@ def _adapter() -> TypeAdapter[Report]:
     return TypeAdapter(Report)
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Replace what JSON cannot say: NaN and infinity by null, half characters by ``?``."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
 def _sign(stored: dict[str, Any], finding: Finding) -> None:
     """Add the fingerprint, by which a baseline knows a finding again."""
     stored["fingerprint"] = finding.fingerprint
@@ -48,7 +38,7 @@ def render(report: Report, explanations: Mapping[str, str]) -> str:  # noqa: ARG
     stored = _adapter().dump_python(report)
     for inner, finding in zip(stored["findings"], report.findings, strict=True):
         _sign(inner, finding)
-    return json.dumps(_finite(stored), indent=2, allow_nan=False) + "\n"
+    return json.dumps(plain(stored), indent=2, allow_nan=False) + "\n"
 
 
 def schema() -> dict[str, Any]:

@@ -20,7 +20,15 @@ MAX_INFLATED = (
 )  # bytes that compressed entries may unpack to; tensors are stored as they are
 SMALL = 64 << 20  # bytes below which the ratio does not matter
 _CHUNK = 1 << 20
+_HEADER, _FIELD = 30, 4  # bytes of a local header and of an extra field's, before their texts
+_ALIGNED = 64  # bytes
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+
+
+def _padding(start: int) -> bytes:
+    """Return an extra field (torch's own kind, "FB") after which content is aligned."""
+    length = -(start + _FIELD) % _ALIGNED
+    return b"FB" + length.to_bytes(2, "little") + b"Z" * length
 
 
 class Archive:
@@ -98,16 +106,20 @@ class Archive:
         """Return an equal archive in memory: what a parser reads is then what was examined.
 
         Two readers can disagree about a crafted zip; of a rebuilt one there is only one reading.
+        Values start at multiples of 64 bytes, as torch writes them.
 
         Args:
             replaced: other contents by name; None leaves the entry out.
         """
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
-            for name in self.names:
+        with zipfile.ZipFile(buffer, "w") as target:
+            for entry in self._zip.infolist():
+                name = entry.filename
                 content = replaced[name] if name in replaced else self.read(name)
                 if content is not None:
-                    target.writestr(zipfile.ZipInfo(name), content)
+                    fresh = zipfile.ZipInfo(name)
+                    fresh.extra = _padding(buffer.tell() + _HEADER + len(name.encode()))
+                    target.writestr(fresh, content, entry.compress_type)
         buffer.seek(0)
         return buffer
 

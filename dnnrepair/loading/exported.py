@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,7 @@ from dnnrepair.loading.loaded import Loaded
 from dnnrepair.loading.quiet import first_line, quiet
 from dnnrepair.loading.recipe import check_graph, read_json
 from dnnrepair.loading.states import check_tensors
+from dnnrepair.loading.storages import Stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _COMPILED = ("data/aotinductor/", "data/executorch/", "data/mtia", "xl_model_weights/")
+_MODEL = "model"  # the name under which torch.export.save files the network
 _LEGACY = "serialized_exported_program.json"
 _SAMPLES = "data/sample_inputs/"
 _CONFIGS = {"data/weights/": ("weight_",), "data/constants/": ("tensor_",)}
@@ -51,6 +53,36 @@ def load_exported(path: Path) -> Loaded:
         )
         raise ModelError(message) from error
     return _loaded(exported, str(path))
+
+
+def locate(path: Path) -> dict[str, Stored]:
+    """Return which entries of a file that was loaded hold its tensors' values, by name.
+
+    Raises:
+        ModelError: a shape is no list of plain numbers.
+    """
+    found: dict[str, Stored] = {}
+    with Archive(path) as archive:
+        for folder in _CONFIGS:
+            table = f"{archive.root}{folder}{_MODEL}_{folder.split('/')[1]}_config.json"
+            payloads = read_json(archive.read(table), str(path))["config"]
+            prefix = f"{archive.root}{folder}"
+            found |= {key: _stored(prefix, payload, path) for key, payload in payloads.items()}
+    return found
+
+
+def _stored(folder: str, payload: dict[str, Any], path: Path) -> Stored:
+    try:
+        meta = payload["tensor_meta"]
+        return Stored(
+            entry=f"{folder}{payload['path_name']}",
+            shape=tuple(int(size["as_int"]) for size in meta["sizes"]),
+            stride=tuple(int(step["as_int"]) for step in meta["strides"]),
+            offset=int(meta["storage_offset"]["as_int"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{path}: damaged, a tensor without plain sizes; export the network again"
+        raise ModelError(message) from error
 
 
 def _loaded(exported: ExportedProgram, name: str) -> Loaded:

@@ -41,6 +41,12 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's parameters and buffers by name, one that has two names by its first."""
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: value.detach() for name, value in named.items()}
+
+
 def of_module(module: nn.Module, name: str, form: str, notes: tuple[str, ...] = ()) -> Loaded:
     """Return a module that came out of a file, put into evaluation mode."""
     if any(part.training for part in module.modules()) and form == "pickled module":
@@ -50,7 +56,7 @@ def of_module(module: nn.Module, name: str, form: str, notes: tuple[str, ...] = 
     return Loaded(
         name=name,
         form=form,
-        state={key: value.detach() for key, value in {**parameters, **buffers}.items()},
+        state=tensors_of(module),
         module=module,
         buffers=frozenset(buffers),
         trainable=frozenset(key for key, value in parameters.items() if value.requires_grad),

@@ -19,7 +19,18 @@ _MAX_HEADER = 100 << 20  # bytes; the library's own bound
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the tensors of a safetensors file, memory-mapped, and notes.
+    """Return the network's tensors in a safetensors file, memory-mapped, and notes.
+
+    Raises:
+        ModelError: it is damaged.
+        UntrustedError: its header is larger than any network's.
+    """
+    tensors, _ = read_tensors(path)
+    return find_state(tensors, str(path))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return everything in a safetensors file: its tensors, memory-mapped, and its metadata.
 
     Raises:
         ModelError: it is damaged.
@@ -33,9 +44,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            return tensors, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         message = (
             f"{path}: damaged safetensors file ({first_line(error)}); download or save it again"
         )
         raise ModelError(message) from error
-    return find_state(tensors, str(path))

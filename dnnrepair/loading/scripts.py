@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from dnnrepair.errors import ModelError, UntrustedError
 from dnnrepair.loading.archive import Archive
-from dnnrepair.loading.loaded import Loaded
+from dnnrepair.loading.loaded import Loaded, tensors_of
 from dnnrepair.loading.quiet import first_line, quiet
 from dnnrepair.loading.states import check_tensors
-from dnnrepair.loading.storages import tensor_mismatch
+from dnnrepair.loading.storages import find_tensors, tensor_mismatch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dnnrepair.loading.storages import Stored
+
+VALUES = "data/"  # where the values of parameters and buffers are
 # aten::save, aten::from_file, debugprims::load_tensor, remote calls; names can be aliased, so the
 # bare word is refused wherever it stands.
 _REACHING = re.compile(rb"\b(save|from_file|debugprims|rpc_sync|rpc_async|rpc_remote)\b")
@@ -49,7 +53,7 @@ def load_script(path: Path) -> Loaded:
     if trained:
         script.eval()
     parameters, buffers = dict(script.named_parameters()), dict(script.named_buffers())
-    state = {key: value.detach() for key, value in {**parameters, **buffers}.items()}
+    state = tensors_of(script)
     if state:
         check_tensors(state, str(path))
     return Loaded(
@@ -61,6 +65,22 @@ def load_script(path: Path) -> Loaded:
         trainable=frozenset(key for key, value in parameters.items() if value.requires_grad),
         notes=notes if trained else (),
     )
+
+
+def locate(path: Path) -> dict[str, Stored]:
+    """Return which entries of a file that was loaded hold its tensors' values, by name."""
+    with Archive(path) as archive:
+        found = find_tensors(archive.read(f"{archive.root}data.pkl"), _sizes(archive, VALUES))
+        return {
+            name: replace(stored, entry=f"{archive.root}{VALUES}{stored.entry}")
+            for name, stored in found.items()
+        }
+
+
+def _sizes(archive: Archive, folder: str) -> dict[str, int]:
+    """Return the bytes of each entry in a folder, by its name in it."""
+    whole = f"{archive.root}{folder}"
+    return {n.removeprefix(whole): archive.size(n) for n in archive.names if n.startswith(whole)}
 
 
 def _examine(archive: Archive, name: str) -> None:
@@ -77,13 +97,8 @@ def _examine(archive: Archive, name: str) -> None:
                 "reach files outside of it; give the state dict with --arch instead"
             )
             raise UntrustedError(message)
-    for pickled, folder in (("data.pkl", "data/"), ("constants.pkl", "constants/")):
-        stored = {
-            entry.removeprefix(root + folder): archive.size(entry)
-            for entry in archive.names
-            if entry.startswith(root + folder)
-        }
-        problem = tensor_mismatch(archive.read(root + pickled), stored)
+    for pickled, folder in (("data.pkl", VALUES), ("constants.pkl", "constants/")):
+        problem = tensor_mismatch(archive.read(root + pickled), _sizes(archive, folder))
         if problem:
             message = f"{name}: refused, {pickled} contains {problem}; save the network again"
             raise UntrustedError(message)

@@ -54,10 +54,10 @@ def sniff(path: Path) -> Kind:
     head, size = _read(path)
     if head.startswith(b"PK\x03\x04"):
         return _sniff_zip(path)
+    if _is_safetensors(head, size):  # before pickles: a header of 128 bytes begins as they do
+        return Kind.SAFETENSORS
     if head.startswith(b"\x80"):
         return Kind.LEGACY if head[2:].startswith(_LEGACY_MAGIC) else Kind.PICKLE
-    if _is_safetensors(head, size):
-        return Kind.SAFETENSORS
     message = f"{path}: this is {_describe(head, path)}"
     raise ModelError(message)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from dnnrepair.loading.quiet import first_line
@@ -30,6 +31,21 @@ class Mismatch(Exception):  # noqa: N818 - it says what is wrong with the file, 
     """A tensor does not fit the bytes that the file holds for it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Where the file holds a tensor's values.
+
+    Attributes:
+        entry: of the archive, without its folder.
+        shape, stride, offset: of the tensor in it, in elements.
+    """
+
+    entry: str
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+
 def tensor_mismatch(content: bytes, stored: Mapping[str, int]) -> str:
     """Return what is wrong with the tensors of a pickle, "" if nothing is.
 
@@ -47,6 +63,27 @@ def tensor_mismatch(content: bytes, stored: Mapping[str, int]) -> str:
     return ""
 
 
+def find_tensors(content: bytes, stored: Mapping[str, int]) -> dict[str, Stored]:
+    """Return where the tensors of a pickled module are, by name.
+
+    Args:
+        content: a pickle in which :func:`tensor_mismatch` finds nothing wrong.
+        stored: bytes of each storage, by its entry's name.
+    """
+    found: dict[str, Stored] = {}
+    waiting: list[tuple[str, Any]] = [("", _Reader(content, stored).load())]
+    seen: set[int] = set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, _Tensor):
+            found[name] = value.stored
+        elif isinstance(value, _Inert) and id(value) not in seen and isinstance(value.state, dict):
+            seen.add(id(value))
+            prefix = f"{name}." if name else ""
+            waiting.extend((f"{prefix}{key}", inner) for key, inner in value.state.items())
+    return found
+
+
 def _check_memo(content: bytes) -> None:
     """Refuse numbers for which the unpickler would reserve gigabytes."""
     for opcode, argument, _ in pickletools.genops(content):
@@ -58,6 +95,8 @@ def _check_memo(content: bytes) -> None:
 class _Inert:
     """Stands for whatever class or function a pickle names; does nothing, accepts everything."""
 
+    state: object = None  # what it was to be made of
+
     def __init__(self, *_args: Any) -> None:  # noqa: ANN401
         pass
 
@@ -67,8 +106,8 @@ class _Inert:
     def __call__(self, *_args: Any) -> _Inert:  # noqa: ANN401
         return _Inert()
 
-    def __setstate__(self, _state: object) -> None:
-        pass
+    def __setstate__(self, state: object) -> None:
+        self.state = state
 
     def __setitem__(self, _key: object, _value: object) -> None:
         pass
@@ -81,11 +120,17 @@ class _Inert:
 
 
 class _Storage(_Inert):
-    def __init__(self, elements: int = 0) -> None:
+    def __init__(self, elements: int = 0, entry: str = "") -> None:
         self.elements = elements
+        self.entry = entry
 
     def __new__(cls, *_args: Any) -> Self:  # noqa: ANN401
         return object.__new__(cls)
+
+
+class _Tensor(_Inert):
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
 
 
 class _Reader(pickle.Unpickler):
@@ -112,7 +157,7 @@ class _Reader(pickle.Unpickler):
         if elements < 0 or elements * size > stored:
             message = f"a storage of {elements} elements in {stored} bytes"
             raise Mismatch(message)
-        return _Storage(elements)
+        return _Storage(elements, str(pid[2]))
 
 
 def _refuse(*_args: object) -> NoReturn:
@@ -128,8 +173,9 @@ def _rebuild(
     if not isinstance(storage, _Storage) or not valid or len(sizes) != len(strides):
         message = "a tensor of impossible shape"
         raise Mismatch(message)
-    reach = sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    if 0 not in sizes and int(str(offset)) + reach >= storage.elements:
-        message = f"a tensor of shape {tuple(sizes)} in {storage.elements} elements"
+    shape, stride, start = tuple(sizes), tuple(strides), int(str(offset))
+    reach = sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    if 0 not in shape and start + reach >= storage.elements:
+        message = f"a tensor of shape {shape} in {storage.elements} elements"
         raise Mismatch(message)
-    return _Inert()
+    return _Tensor(Stored(entry=storage.entry, shape=shape, stride=stride, offset=start))

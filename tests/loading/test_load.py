@@ -92,6 +92,13 @@ def test_safetensors(network: nn.Module, tmp_path: Path, arch: str) -> None:
     assert loaded.form == "safetensors"
 
 
+@pytest.mark.parametrize("length", range(60))
+def test_safetensors_whatever_their_header_begins_with(length: int, tmp_path: Path) -> None:
+    path, state = tmp_path / "m", {"fc.weight": torch.ones(2, 3)}
+    save_file(state, path, {"note": "x" * length})
+    assert load(str(path)).form == "safetensors"
+
+
 @pytest.mark.filterwarnings("ignore")  # torch deprecates its own script and trace
 @pytest.mark.parametrize("make", ["script", "trace", "freeze"])
 def test_torchscript(make: str, network: nn.Module, tmp_path: Path) -> None:

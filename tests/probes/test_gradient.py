@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dnnrepair.bits import digest
 from dnnrepair.evidence.gradient import Gradient
 from dnnrepair.observe import observe
 from dnnrepair.progress import silent
-from dnnrepair.subject import digest, subject_of
+from dnnrepair.subject import subject_of
 
 
 def seen_gradients(module: nn.Module, x: Any, y: Any) -> dict[str, Gradient]:

@@ -1,0 +1,1 @@
+"""Patches as files, and what one does to a network's file."""
