@@ -43,22 +43,30 @@ def fronts(first: Scores, second: Scores) -> Iterator[Positions]:
 def leading(first: Scores, second: Scores, count: int | None = None) -> Positions:
     """Return the points of front 1, or of as many fronts as it takes to have ``count``.
 
-    Where the last front offers more than are needed, those in the middle of it are taken.
+    Within a front those with the largest product of scores come first.
 
     Args:
-        first: ``(n,)``, finite.
-        second: ``(n,)``, finite.
+        first: ``(n,)``, finite, at least 0.
+        second: ``(n,)``, finite, at least 0.
         count: how many, at least 1; None for front 1, however many that are.
     """
     kept = _promising(first, second, count or 1)
+    first, second = first[kept], second[kept]
     chosen: list[Positions] = []
-    for front in fronts(first[kept], second[kept]):
-        wanted = len(front) if count is None else count - sum(map(len, chosen))
-        begin = max(0, (len(front) - wanted) // 2)  # best in one score is worst in the other
-        chosen.append(kept[front[begin : begin + wanted]])
-        if count is None or wanted <= len(front):
+    for front in fronts(first, second):
+        product = first[front] * second[front]
+        chosen.append(kept[front[np.lexsort((front, -product))]])
+        if count is None or sum(map(len, chosen)) >= count:
             break
-    return np.concatenate(chosen)
+    return np.concatenate(chosen)[:count]
+
+
+def ranks(first: Scores, second: Scores) -> Positions:
+    """Return the rank of each point, from 1, in the order in which :func:`leading` names them."""
+    order = np.lexsort((-first * second, front_numbers(first, second)))
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(1, len(order) + 1)
+    return found
 
 
 def front_numbers(first: Scores, second: Scores) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.floating]
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
