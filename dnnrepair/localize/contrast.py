@@ -27,9 +27,8 @@ def contrast(
     """
     targets, right = (np.flatnonzero(mask.cpu().numpy()) for mask in (part.targets, part.correct))
     if not all_positives:
-        labels = part.samples.targets
-        kinds = np.zeros(len(right)) if labels is None else labels.flatten(1).numpy()[right]
-        right = right[drawn(kinds, len(targets), np.random.default_rng(seed))]
+        labels = _labels(part.samples)[right]
+        right = right[drawn(labels, len(targets), np.random.default_rng(seed))]
     name = part.samples.name
     return (
         part.samples.subset(targets, f"{name}, to be fixed"),
@@ -55,3 +54,12 @@ def drawn(labels: NDArray[np.generic], count: int, rng: np.random.Generator) -> 
         for group in groups
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def _labels(samples: ArraySamples) -> NDArray[np.generic]:
+    """Return a class for each sample: of token labels the first, of values the same for all."""
+    targets = samples.targets
+    if targets is None or targets.is_floating_point():
+        return np.zeros(samples.size, np.int64)
+    found: NDArray[np.generic] = targets.reshape(samples.size, -1)[:, 0].numpy()
+    return found
