@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +13,12 @@ from dnnrepair.cli.exits import NEVER, Exit
 from dnnrepair.cli.options import debug_option, model_options, report_options, seed_option
 from dnnrepair.cli.output import Output
 from dnnrepair.cli.progress import working
+from dnnrepair.cli.requests import inputs_of, request_of
 from dnnrepair.cli.values import names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dnnrepair.finding import Rule
     from dnnrepair.progress import Progress
     from dnnrepair.report import Report
@@ -41,12 +43,12 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the o
     MODEL is a state dict (with --arch), safetensors, TorchScript or .pt2 file, a Hugging Face
     folder, timm:NAME or models:NAME. Without --data, rules that need data are listed as skipped.
     """
-    output = Output.ready(given["output"], given["output_format"], keep=_inputs(given))
+    output = Output.ready(given["output"], given["output_format"], keep=inputs_of(given))
     chosen = _rules(ctx, given)
     known = _baseline(given["baseline"])
     with working() as progress:
         progress.stage("loading", None)
-        report = diagnosed(_request(given), chosen, progress)
+        report = diagnosed(request_of(given), chosen, progress)
     if not speaks():
         return Exit.CLEAN
     return output.deliver(_finished(report, chosen, known), _fail_on(given))
@@ -55,13 +57,6 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the o
 def speaks() -> bool:
     """Tell whether this process reports; of several under ``torchrun`` only the first does."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _inputs(given: dict[str, Any]) -> list[Path]:
-    """Return the files that must stay as they are; ``data.npz:test`` means ``data.npz``."""
-    data = given["data"] or ""
-    names = [given["model"], data, data.rpartition(":")[0], given["baseline"]]
-    return [Path(name) for name in names if name]
 
 
 def _rules(ctx: click.Context, given: dict[str, Any]) -> tuple[Rule, ...]:
@@ -93,23 +88,6 @@ def diagnosed(request: Request, chosen: tuple[Rule, ...], progress: Progress) ->
         return diagnose(
             subject, chosen, seed=request.seed, batch_size=request.batch_size, progress=progress
         )
-
-
-def _request(given: dict[str, Any]) -> Request:
-    from dnnrepair.data import DataOptions
-    from dnnrepair.request import Request
-
-    data = DataOptions(
-        label=given["label"],
-        features=given["features"],
-        scale=given["scale"],
-        mean=given["mean"],
-        std=given["std"],
-        layout=given["layout"],
-    )
-    same = ("model", "data", "arch", "task", "loss", "trust_pickle", "input_shape", "probe")
-    chosen = {name: given[name] for name in (*same, "device", "batch_size", "seed")}
-    return Request(**chosen, data_options=data)
 
 
 def _finished(report: Report, chosen: tuple[Rule, ...], known: Report | None) -> Report:

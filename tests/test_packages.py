@@ -20,6 +20,7 @@ LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
+    ("dnnrepair.localizing",),
     ("dnnrepair.selection", "dnnrepair.settings", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.methods",),
     ("dnnrepair.localize",),
@@ -29,7 +30,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
-    ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict"),
+    ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
     ("dnnrepair.plain",),

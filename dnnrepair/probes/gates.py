@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 
 from dnnrepair.evidence.gates import GateUse
 from dnnrepair.probe import probe
+from dnnrepair.unrolled import BLOCKS, Gating, states_of, unroll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -28,15 +28,6 @@ _JUDGED = {
     "gru": (("candidate", "tanh", 2),),
     "rnn_tanh": (("state", "tanh", 0),),
 }
-_BLOCKS = {"lstm": 4, "gru": 3, "rnn_tanh": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    w_ih: Tensor  # (blocks * hidden, inputs)
-    w_hh: Tensor  # (blocks * hidden, hidden)
-    b_ih: Tensor | None
-    b_hh: Tensor | None
 
 
 @probe("gates")
@@ -71,9 +62,9 @@ class GateProbe:
         )
 
 
-def _preactivation(cell: str, weights: _Weights, x: Tensor, h: Tensor, block: int) -> Tensor:
+def _preactivation(cell: str, weights: Gating, x: Tensor, h: Tensor, block: int) -> Tensor:
     """Return what the activation of one gate reads, ``(rows, hidden)``."""
-    hidden = len(weights.w_ih) // _BLOCKS[cell]
+    hidden = len(weights.w_ih) // BLOCKS[cell]
 
     def parts(place: int) -> tuple[Tensor, Tensor]:
         rows = slice(place * hidden, (place + 1) * hidden)
@@ -88,45 +79,34 @@ def _preactivation(cell: str, weights: _Weights, x: Tensor, h: Tensor, block: in
     return from_input + from_state
 
 
-def _directions(cell: str, call: Call) -> Iterator[tuple[str, Tensor, Tensor, _Weights]]:
+def _directions(cell: str, call: Call) -> Iterator[tuple[str, Tensor, Tensor, Gating]]:
     """Yield title, inputs and previous states ``(rows, ...)`` and weights of each layer and way."""
     arguments = call.arguments
     if call.site.op.endswith("_cell"):
-        hx = arguments["hx"]
-        state = hx[0] if isinstance(hx, tuple | list) else hx
-        biases = arguments.get("b_ih"), arguments.get("b_hh")
-        yield "", arguments["input"], state, _Weights(arguments["w_ih"], arguments["w_hh"], *biases)
+        state = states_of(arguments["hx"])[0]
+        yield (
+            "",
+            arguments["input"],
+            state,
+            Gating(
+                w_ih=arguments["w_ih"],
+                w_hh=arguments["w_hh"],
+                b_ih=arguments.get("b_ih"),
+                b_hh=arguments.get("b_hh"),
+            ),
+        )
     elif arguments.get("batch_sizes") is None and arguments["input"].dim() == 3:  # noqa: PLR2004
         yield from _sequence(cell, call)
 
 
-def _sequence(cell: str, call: Call) -> Iterator[tuple[str, Tensor, Tensor, _Weights]]:
-    arguments = call.arguments
-    batch_first = bool(arguments.get("batch_first"))
-    x = arguments["input"].transpose(0, 1) if batch_first else arguments["input"]  # (T, B, I)
-    ways = 2 if arguments.get("bidirectional") else 1
-    layers = int(arguments["num_layers"])
-    params = list(arguments["params"])
-    each = len(params) // (layers * ways)
-    states = _states(arguments["hx"])
-    keep = _kept(call, x)
-    for layer in range(layers):
-        outputs = []
-        for way in range(ways):
-            place = layer * ways + way
-            mine = params[place * each : (place + 1) * each]
-            steps = x.flip(0) if way else x
-            output = _run(cell, steps, [s[place : place + 1] for s in states], mine, arguments)
-            before = torch.cat([states[0][place : place + 1], output[:-1]])  # (T, B, hidden)
-            kept = keep.flip(0) if way else keep
-            title = _title(layer, way, layers, ways)
-            yield title, steps[kept], before[kept], _weights(mine, arguments)
-            outputs.append(output.flip(0) if way else output)
-        x = torch.cat(outputs, dim=-1)
-
-
-def _states(hx: Any) -> list[Tensor]:  # noqa: ANN401 - a tensor or a pair of them
-    return list(hx) if isinstance(hx, tuple | list) else [hx]
+def _sequence(cell: str, call: Call) -> Iterator[tuple[str, Tensor, Tensor, Gating]]:
+    layers, ways = int(call.arguments["num_layers"]), 1 + bool(call.arguments.get("bidirectional"))
+    keep: Tensor | None = None
+    for found in unroll(cell, call.arguments):
+        keep = _kept(call, found.x) if keep is None else keep
+        kept = keep.flip(0) if found.way else keep
+        title = _title(found.layer, found.way, layers, ways)
+        yield title, found.x[kept], found.before[kept], found.weights
 
 
 def _kept(call: Call, x: Tensor) -> Tensor:
@@ -141,23 +121,3 @@ def _title(layer: int, way: int, layers: int, ways: int) -> str:
     where = [f"layer {layer}"] if layers > 1 else []
     where += ["backward" if way else "forward"] if ways > 1 else []
     return f" ({', '.join(where)})" if where else ""
-
-
-def _weights(mine: Sequence[Tensor], arguments: Any) -> _Weights:  # noqa: ANN401
-    biases = (mine[2], mine[3]) if arguments["has_biases"] else (None, None)
-    return _Weights(mine[0], mine[1], *biases)
-
-
-def _run(
-    cell: str,
-    x: Tensor,
-    states: list[Tensor],
-    mine: Sequence[Tensor],
-    arguments: Any,  # noqa: ANN401 - by schema name
-) -> Tensor:
-    """Return the outputs of one layer in one direction, ``(T, B, hidden)``."""
-    run = getattr(torch, cell)
-    state = states if cell == "lstm" else states[0]
-    found = run(x, state, list(mine), bool(arguments["has_biases"]), 1, 0.0, False, False, False)  # noqa: FBT003
-    output: Tensor = found[0]
-    return output
