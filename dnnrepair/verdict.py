@@ -59,6 +59,8 @@ class Verdict:
         before: how many were right.
         after: how many are right now.
         gain: accuracy now less accuracy before, in [-1, 1], paired.
+        cost_before: what the wrong answers cost, summed.
+        cost_after: what they cost now.
         classes: what happened in each class; empty for regression.
     """
 
@@ -71,4 +73,6 @@ class Verdict:
     before: Rate
     after: Rate
     gain: Interval
+    cost_before: float
+    cost_after: float
     classes: tuple[ClassChange, ...] = ()
