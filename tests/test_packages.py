@@ -22,6 +22,7 @@ LAYERS = (
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.localizing",),
     ("dnnrepair.selection", "dnnrepair.settings", "dnnrepair.causes", "dnnrepair.layers"),
+    ("dnnrepair.localizing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
     ("dnnrepair.localize",),
     ("dnnrepair.rules", "dnnrepair.phase"),
