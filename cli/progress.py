@@ -24,12 +24,24 @@ class Bar:
     def __init__(self) -> None:
         """Draw nothing yet."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Display
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._display = Display(
-            *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
         )
         self._began = monotonic()
         self._task: TaskID | None = None
@@ -38,7 +50,7 @@ class Bar:
         """Begin a stage of ``total`` steps."""
         if self._task is not None:
             self._display.remove_task(self._task)
-        self._task = self._display.add_task(name, total=total)
+        self._task = self._display.add_task(name, total=total, note="")
         self._appear()
 
     def advance(self, n: int) -> None:
@@ -46,6 +58,11 @@ class Bar:
         if self._task is not None:
             self._display.advance(self._task, n)
         self._appear()
+
+    def note(self, text: str) -> None:
+        """Show how the stage is going."""
+        if self._task is not None:
+            self._display.update(self._task, note=text)
 
     def finish(self) -> None:
         """Erase the bar."""

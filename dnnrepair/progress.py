@@ -16,6 +16,10 @@ class Progress(Protocol):
         """Note that ``n`` more steps are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """Note how the stage is going, in a few words."""
+        ...
+
     def finish(self) -> None:
         """Note that all stages are done."""
         ...
@@ -28,6 +32,9 @@ class Silent:
         """Say nothing."""
 
     def advance(self, n: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
     def finish(self) -> None:

@@ -20,7 +20,6 @@ LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
-    ("dnnrepair.localizing",),
     ("dnnrepair.selection", "dnnrepair.settings", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.localizing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
@@ -31,6 +30,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
+    ("dnnrepair.patch_report",),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),

@@ -10,6 +10,7 @@ from dnnrepair.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -36,6 +37,21 @@ class Part:
     protected: Tensor
     cost: Tensor
 
+    def at(self, places: Tensor) -> Part:
+        """Return the inputs at some places, int64 ``(m,)``, ascending."""
+        return Part(
+            samples=self.samples.subset(places.cpu().numpy(), self.samples.name),
+            correct=self.correct[places],
+            targets=self.targets[places],
+            protected=self.protected[places],
+            cost=self.cost[places],
+        )
+
+
+def used(part: Part) -> Part:
+    """Return the inputs that count: those to fix and those that are right."""
+    return part.at((part.targets | part.correct).nonzero()[:, 0])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -49,6 +65,8 @@ class Problem:
         max_broken: share of the right inputs that may break, None for no limit.
         seed: of whatever is random.
         layers: names of the layers whose weights may change, or their tensors; empty for any.
+        tolerance: by which a predicted value may be off, above 0.
+        checkpoint: file that keeps a long search, None for none.
         progress: is told how far the work has come.
     """
 
@@ -58,6 +76,8 @@ class Problem:
     max_broken: float | None = None
     seed: int = 0
     layers: tuple[str, ...] = ()
+    tolerance: float = 1.0
+    checkpoint: Path | None = None
     progress: Progress = field(default=silent)
 
 
