@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,13 @@ class Goal:
     max_broken: float | None = None
     risk: Risk = field(default_factory=Risk)
     tolerance: float = 1.0
+
+    @property
+    def kept(self) -> str:
+        """What must not break, for people."""
+        if self.protect_indices is not None:
+            return f"{len(self.protect_indices)} chosen inputs"
+        return ", ".join("all" if kind == "all" else f"class {kind}" for kind in self.protect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +111,29 @@ def aim(goal: Goal, answers: Answers, classes: int) -> Aim:
         cost=_costs(goal.risk, answers, classes),
         words=words,
         pairs=_pairs(answers, targets),
+        notes=notes,
+    )
+
+
+def aim_alike(goal: Goal, found: Aim, answers: Answers, classes: int) -> Aim:
+    """Return which inputs of other data a goal means: errors of the types that it meant before.
+
+    Raises:
+        SettingError: as :func:`aim` does.
+    """
+    targets = ~answers.correct
+    if found.pairs and answers.labels is not None and answers.predicted is not None:
+        of_type = torch.zeros_like(targets)
+        for true, taken in found.pairs:
+            of_type |= (answers.labels == true) & (answers.predicted == taken)
+        targets &= of_type
+    everywhere = replace(goal, protect_indices=None)
+    protected, notes = _protected(everywhere, answers, targets, classes)
+    return replace(
+        found,
+        targets=targets,
+        protected=protected,
+        cost=_costs(goal.risk, answers, classes),
         notes=notes,
     )
 

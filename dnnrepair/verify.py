@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dnnrepair.methods.method import Part
 
 
+ONE_SIDED = 0.9  # level of a two-sided interval whose upper end holds with 95 % confidence
+
+
 def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
     """Return what a change did to one part of the data.
 
@@ -76,7 +79,7 @@ def paired_gain(fixed: int, broken: int, kept: int, count: int, level: float = 0
 def accepted(verdict: Verdict, max_broken: float | None) -> tuple[bool, str]:
     """Return whether a change beats the untouched network, and in words why.
 
-    It does if it fixes targets, keeps within the limit of what may break, and what it fixes costs
+    It does if it fixes targets, keeps within the limit of what may break with 95 % confidence, and what it fixes costs
     at least as much as what it breaks; without a limit, errors of equal cost count alike.
 
     Args:
@@ -85,9 +88,11 @@ def accepted(verdict: Verdict, max_broken: float | None) -> tuple[bool, str]:
     """
     if verdict.targets.hits == 0:
         return False, "it fixes none of the inputs that were to be fixed"
-    if max_broken is not None and verdict.broken.value > max_broken:
-        share = f"{100 * verdict.broken.value:.2f} %"
-        return False, f"it breaks {share} of what was right, more than {100 * max_broken:g} %"
+    if max_broken is not None and (most := verdict.broken.interval(ONE_SIDED)[1]) > max_broken:
+        return False, (
+            f"it breaks {verdict.broken} of what was right, which may be {100 * most:.2f} % of other "
+            f"data, more than {100 * max_broken:g} %"
+        )
     if verdict.cost_after > verdict.cost_before:
         return False, "it breaks more than it fixes"
     return True, "it fixes at least as much as it breaks, targets among it"
