@@ -92,7 +92,9 @@ def _seen(net: nn.Module, module: nn.Module, x: Tensor) -> Seen:
     behind: dict[Index, float] = defaultdict(float)
     for index in product(*map(range, gradient.shape[1:])):
         behind[index[-1:] if recurrent else index] += float(gradient[(0, *index)])
-    terms = recurrent_terms(module, kept["x"][0]) if recurrent else affine_terms(module, kept["x"][0])
+    terms = (
+        recurrent_terms(module, kept["x"][0]) if recurrent else affine_terms(module, kept["x"][0])
+    )
     return Seen(list(terms), behind)
 
 
@@ -132,7 +134,9 @@ def affine_terms(module: Any, x: Tensor) -> Iterator[Term]:
 
 def _padding(module: Any) -> tuple[int, ...]:
     if module.padding == "same":
-        return tuple(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
+        return tuple(
+            d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True)
+        )
     return tuple(module.padding)
 
 
@@ -148,7 +152,12 @@ def recurrent_terms(module: Any, x: Tensor) -> Iterator[Term]:
         for gate, unit in product(range(len(for_x)), range(size)):
             row = gate * size + unit
             for k in range(len(step)):
-                yield "weight_ih_l0", (row, k), (unit,), float(step[k] * w[row, k] * for_x[gate][unit])
+                yield (
+                    "weight_ih_l0",
+                    (row, k),
+                    (unit,),
+                    float(step[k] * w[row, k] * for_x[gate][unit]),
+                )
             for k in range(size):
                 yield "weight_hh_l0", (row, k), (unit,), float(h[k] * u[row, k] * for_h[gate][unit])
         h = new
