@@ -40,11 +40,13 @@ class Layout:
         """Return a value with its samples in a dimension of their own, the first: ``(n, ...)``."""
         others = value.shape[self.dim] // samples
         sizes = (others, samples) if self.inner else (samples, others)
-        return value.unflatten(self.dim, sizes).movedim(self.dim + self.inner, 0)
+        apart: Tensor = value.unflatten(self.dim, sizes)
+        return apart.movedim(self.dim + self.inner, 0)
 
     def merge(self, value: Tensor) -> Tensor:
         """Return what :meth:`split` returned as it was before."""
-        return value.movedim(0, self.dim + self.inner).flatten(self.dim, self.dim + 1)
+        merged: Tensor = value.movedim(0, self.dim + self.inner).flatten(self.dim, self.dim + 1)
+        return merged
 
 
 def layouts(

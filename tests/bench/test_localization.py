@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def small() -> nn.Module:
 @pytest.fixture(scope="module")
 def trained(samples: ArraySamples) -> nn.Module:
     assert samples.targets is not None
-    return train(initialized(small, 0), samples.inputs[0], samples.targets, 20, 0)
+    return train(initialized(small, 0), samples.inputs[0], samples.targets, 100, 0)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_reference_networks_have_their_sizes(
 
 def test_training_is_the_same_for_the_same_seed(samples: ArraySamples, trained: nn.Module) -> None:
     assert samples.targets is not None
-    again = train(initialized(small, 0), samples.inputs[0], samples.targets, 20, 0)
+    again = train(initialized(small, 0), samples.inputs[0], samples.targets, 100, 0)
     for one, other in zip(trained.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
     accuracy = (trained(samples.inputs[0]).argmax(1) == samples.targets).float().mean()
@@ -127,7 +127,10 @@ def test_data_sets_are_read_from_a_folder(tmp_path: Path) -> None:
     labels = np.array([3, 9], np.uint8)
     np.savez(
         tmp_path / "fashion_mnist" / "fashion_mnist.npz",
-        x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1],
+        x_train=images,
+        y_train=labels,
+        x_test=images[:1],
+        y_test=labels[:1],
     )
     found = fashion_mnist(tmp_path)
     assert found.train_x.shape == (2, 1, 28, 28)
@@ -147,10 +150,10 @@ def test_jpegs_are_decoded_in_order(tmp_path: Path) -> None:
         content.append(np.frombuffer(stream.getvalue(), np.uint8))
     ends = np.cumsum([0, *map(len, content)])
     stored = {"jpeg": np.concatenate(content), "offset": ends, "y": np.array([0, 2], np.uint8)}
-    np.savez(
-        tmp_path / "cifar10" / "cifar10_full_jpeg.npz",
-        **{f"{key}_{part}": value for key, value in stored.items() for part in ("train", "test")},
-    )
+    named: dict[str, Any] = {
+        f"{key}_{part}": value for key, value in stored.items() for part in ("train", "test")
+    }
+    np.savez(tmp_path / "cifar10" / "cifar10_full_jpeg.npz", **named)
     found = cifar10(tmp_path)
     assert found.train_x.shape == (2, 3, 32, 32)
     assert found.train_x.float().mean((2, 3)).argmax(1).tolist() == [0, 2]

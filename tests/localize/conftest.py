@@ -15,7 +15,6 @@ from dnnrepair.localize.weights import Weights
 from dnnrepair.subject import Subject, subject_of
 
 if TYPE_CHECKING:
-
     from torch import Tensor, nn
 
 Tensors = dict[str, "Tensor"]

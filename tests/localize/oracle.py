@@ -1,4 +1,4 @@
-"""Forward impact and gradient loss straight from their definitions: one sample, one term at a time."""
+"""Forward impact and gradient loss from their definitions: one sample, one term at a time."""
 
 from __future__ import annotations
 

@@ -70,6 +70,7 @@ def test_layers_agree_with_their_definition(name: str, *, published: bool) -> No
     samples = samples_for(shape)
     net = initialized(make, 0)
     gradient, impact = measured(put(net, samples), samples, batch_size=2, published=published)
+    assert samples.targets is not None
     wanted = gradient_loss(net, samples.inputs[0], samples.targets)
     assert all(is_close(gradient[tensor], wanted[tensor]) for tensor in gradient)
     signed = published and "onv" in type(net.get_submodule("0")).__name__
@@ -84,6 +85,7 @@ def test_recurrent_layers_agree_with_their_definition(kind: str, *, published: b
     samples = samples_for((6, 3))
     net = initialized(lambda: Recurrent(kind), 0)
     gradient, impact = measured(put(net, samples), samples, batch_size=2, published=published)
+    assert samples.targets is not None
     wanted = gradient_loss(net, samples.inputs[0], samples.targets)
     assert all(is_close(gradient[tensor], wanted[tensor]) for tensor in gradient)
     found = forward_impact(net, samples.inputs[0], "rnn", pooled=published)
@@ -97,10 +99,11 @@ def test_the_published_convolution_has_its_published_closed_form() -> None:
     samples = samples_for((2, 5, 4))
     net = initialized(conv(lambda: nn.Conv2d(2, 3, 3), (2, 5, 4)), 0)
     _, impact = measured(put(net, samples), samples, published=True)
-    weight = net.get_submodule("0").weight.detach()
+    first, *rest = net.children()
+    weight = net.get_parameter("0.weight").detach()
     x = samples.inputs[0]
-    out = net[0](x).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(net[1:](out).sum(), out)
+    out = first(x).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(nn.Sequential(*rest)(out).sum(), out)
     behind = (slope.abs() / slope.abs().sum((1, 2, 3), keepdim=True)).mean(0)
     windows = x.unfold(2, 3, 1).unfold(3, 3, 1)  # (n, c, h, w, a, b)
     sums = torch.einsum("nchwab,ocab->ohw", windows.abs(), weight.abs())
@@ -304,7 +307,7 @@ def test_a_product_with_a_parameter_is_a_linear_layer() -> None:
     samples = samples_for((4,))
     one = initialized(Product, 0)
     other = nn.Sequential(nn.Linear(4, 3, bias=False)).double()
-    other[0].weight.data.copy_(one.matrix.data.mT)
+    other.get_parameter("0.weight").data.copy_(one.matrix.data.mT)
     found, wanted = measured(put(one, samples), samples), measured(put(other, samples), samples)
     for a, b in zip(found, wanted, strict=True):
         assert is_close(a["matrix"], b["0.weight"].mT)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 3)
     )
@@ -79,22 +79,23 @@ def test_a_batch_size_fixed_at_export_changes_nothing(
 
 
 def test_memory_does_not_grow_with_the_data(subject: Subject, samples: ArraySamples) -> None:
-    class Watched(ArraySamples):
-        alive: list[weakref.ref[Tensor]] = []
-        most = 0
+    alive: list[weakref.ref[Tensor]] = []
+    most: list[int] = []
 
+    class Watched(ArraySamples):
         def batches(self, size: int, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
             for batch in super().batches(size, rank=rank, world=world):
                 own = replace(batch, inputs=(batch.inputs[0].clone(),))
-                self.alive.append(weakref.ref(own.inputs[0]))
-                Watched.most = max(Watched.most, sum(ref() is not None for ref in self.alive))
+                alive.append(weakref.ref(own.inputs[0]))
+                most.append(sum(ref() is not None for ref in alive))
                 yield own
                 del batch, own
 
+    assert samples.targets is not None
     many = Watched((samples.inputs[0].repeat(4, 1, 1, 1),), samples.targets.repeat(4), "many")
     measured(subject, many, batch_size=2)
-    assert len(Watched.alive) == 28  # two passes
-    assert Watched.most <= 3  # of 14: the last one, the present one, and the one to come
+    assert len(alive) == 28  # two passes
+    assert max(most) <= 3  # of 14: the last one, the present one, and the one to come
 
 
 @pytest.mark.parametrize("last", [nn.Softmax(-1), nn.LogSoftmax(-1)])
@@ -228,7 +229,7 @@ def test_bad_input_is_refused(subject: Subject, samples: ArraySamples) -> None:
     with _error(ModelError, "--arch"):
         localize(replace(subject, program=None), wrong, right)
     net = initialized(network, 0)
-    net[3].weight.data[0, 0] = torch.nan
+    net.get_parameter("3.weight").data[0, 0] = torch.nan
     with _error(ModelError, "not finite"):
         localize(put(net, samples), wrong, right)
     bare = samples_for((4,))
