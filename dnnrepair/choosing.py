@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 ONE_ERROR = 0.6827  # level of an interval that reaches one standard error to either side
 
 
-def choose(verdicts: Sequence[Verdict], max_broken: float | None) -> tuple[int | None, str]:
+def choose(
+    verdicts: Sequence[Verdict], max_broken: float | None, unseen: int
+) -> tuple[int | None, str]:
     """Return the change to take, None for none of them, and in words why.
 
     Of those that beat the untouched network the one that fixes most targets, provided that it gains
@@ -24,8 +26,9 @@ def choose(verdicts: Sequence[Verdict], max_broken: float | None) -> tuple[int |
     Args:
         verdicts: of the proposals on the selection part.
         max_broken: share of the right inputs that may break, None for no limit.
+        unseen: for how many other inputs that are right that is to hold.
     """
-    judged = [accepted(verdict, max_broken) for verdict in verdicts]
+    judged = [accepted(verdict, max_broken, unseen) for verdict in verdicts]
     good = [place for place, (yes, _) in enumerate(judged) if yes]
     if not good:
         return None, _why_none(judged)

@@ -99,7 +99,9 @@ def repair(
     proposals, skipped = _proposed(board, methods, clock)
     options.progress.stage("judging", len(proposals))
     judged = list(_judged(board, proposals))
-    place, reason = choose([one.selection for one in judged], goal.max_broken)
+    place, reason = choose(
+        [one.selection for one in judged], goal.max_broken, int(board.held_out.correct.sum())
+    )
     patches = tuple(_patch(board, one) for one in judged)
     clock.lap("judging")
     report = PatchReport(
@@ -111,7 +113,7 @@ def repair(
         parts=tuple(board.sizes()),
         methods=tuple(chosen.name for chosen in methods),
         points=tuple(
-            _point(one, patch.count, goal.max_broken, taken=place == i)
+            _point(board, one, patch.count, taken=place == i)
             for i, (one, patch) in enumerate(zip(judged, patches, strict=True))
         ),
         seed=options.seed,
@@ -257,8 +259,9 @@ def _judged(board: _Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterato
         yield _Judged(method=method, proposal=proposal, selection=selection, held_out=held_out)
 
 
-def _point(one: _Judged, numbers: int, max_broken: float | None, *, taken: bool) -> Point:
-    yes, reason = accepted(one.selection, max_broken)
+def _point(board: _Board, one: _Judged, numbers: int, *, taken: bool) -> Point:
+    limit, unseen = board.problem.max_broken, int(board.held_out.correct.sum())
+    yes, reason = accepted(one.selection, limit, unseen)
     return Point(
         method=one.method,
         name=one.proposal.name,

@@ -6,7 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.stats import norm
+from scipy.stats import betabinom, norm
 
 from dnnrepair.rate import Rate
 from dnnrepair.verdict import ClassChange, Interval, Verdict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnnrepair.methods.method import Part
 
 
-ONE_SIDED = 0.9  # level of a two-sided interval whose upper end holds with 95 % confidence
+SURE = 0.95  # confidence that a limit holds on other data
 
 
 def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
@@ -76,26 +76,39 @@ def paired_gain(fixed: int, broken: int, kept: int, count: int, level: float = 0
     return Interval(value=gain, low=max(low, -1.0), high=min(high, 1.0))
 
 
-def accepted(verdict: Verdict, max_broken: float | None) -> tuple[bool, str]:
+def accepted(verdict: Verdict, max_broken: float | None, unseen: int) -> tuple[bool, str]:
     """Return whether a change beats the untouched network, and in words why.
 
-    It does if it fixes targets, keeps within the limit of what may break with 95 % confidence, and what it fixes costs
-    at least as much as what it breaks; without a limit, errors of equal cost count alike.
+    It does if it fixes targets, what it fixes costs more than what it breaks, and, where there is
+    a limit, what it will break of other data stays within that with 95 % confidence: the chance of
+    this many among ``unseen`` is beta-binomial given those that it broke here, with one more taken
+    to be sure, as in the one-sided interval of Clopper and Pearson (1934).
 
     Args:
         verdict: on inputs to which the change was not fitted.
         max_broken: share of the right inputs that may break, None for no limit.
+        unseen: for how many other inputs that are right the limit is to hold.
     """
     if verdict.targets.hits == 0:
         return False, "it fixes none of the inputs that were to be fixed"
-    if max_broken is not None and (most := verdict.broken.interval(ONE_SIDED)[1]) > max_broken:
+    if max_broken is not None and not _keeps(verdict.broken, max_broken, unseen):
+        limit = f"{100 * max_broken:g} %"
+        if verdict.broken.value > max_broken:
+            return False, f"it breaks {verdict.broken} of what was right, more than {limit}"
         return False, (
-            f"it breaks {verdict.broken} of what was right, which may be {100 * most:.2f} % of other "
-            f"data, more than {100 * max_broken:g} %"
+            f"it breaks {verdict.broken} of what was right, too many to be sure of at most {limit} "
+            "of other data"
         )
-    if verdict.cost_after > verdict.cost_before:
-        return False, "it breaks more than it fixes"
-    return True, "it fixes at least as much as it breaks, targets among it"
+    if verdict.cost_after >= verdict.cost_before:
+        return False, "it breaks as much as it fixes, or more"
+    return True, "it fixes more than it breaks, targets among it"
+
+
+def _keeps(broken: Rate, limit: float, unseen: int) -> bool:
+    """Tell whether so many others will keep a limit, with 95 % confidence."""
+    most = int(limit * unseen + 1e-9)
+    kept = broken.tries - broken.hits
+    return kept > 0 and bool(betabinom.cdf(most, unseen, broken.hits + 1, kept) >= SURE)
 
 
 def _rate(hit: Tensor, among: Tensor) -> Rate:

@@ -17,6 +17,7 @@ from dnnrepair.fitness import Regression
 from dnnrepair.fitness.fitness import SCALE
 from dnnrepair.localize import Localizer, LocalizerSettings, contrast, localize
 from dnnrepair.methods.method import Proposal, method, used
+from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Task
 from dnnrepair.population import prepare
 from dnnrepair.progress import silent
@@ -43,7 +44,8 @@ class Arachne:
     A patch of about ten numbers can be read, reviewed and taken back.
     ## Limits
     Few weights move whole classes: alpha 10, the published setting, fixes many inputs and breaks
-    about as many of the class they are confused with.
+    about as many of the class they are confused with. Early layers (``reach=all``) make each
+    candidate cost nearly a run of the network.
     ## Source
     Sohn, Kang and Yoo, "Arachne: Search Based Repair of Deep Neural Networks" (TOSEM 2023).
     """
@@ -55,6 +57,7 @@ class Arachne:
     generations: int = 100  # at most; it stops when nothing has improved for a tenth of them
     localizer: str = "bidirectional"  # or "gradient" or "random"
     count: int | None = None  # of weights; by default the whole Pareto front
+    reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" as published
     keep_original: bool = True  # the present weights are in the first population; published: False
 
     def propose(self, problem: Problem) -> list[Proposal]:
@@ -72,7 +75,7 @@ class Arachne:
         settings = LocalizerSettings(
             localizer=Localizer(self.localizer),
             count=self.count,
-            layers=problem.layers,
+            layers=problem.layers or (behind(problem.subject) if self.reach == "behind" else ()),
             seed=problem.seed,
         )
         negatives, positives = contrast(part, problem.seed)
