@@ -6,18 +6,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
-from dnnrepair.methods.heads import Head
-from dnnrepair.methods.method import Proposal, method, used
-from dnnrepair.methods.retraining import Training, retrained
-from dnnrepair.methods.rows import rows_of
+from dnnrepair.methods.method import method
+from dnnrepair.methods.retraining import proposed
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from dnnrepair.methods.method import Part, Problem
-    from dnnrepair.methods.rows import Rows
+    from dnnrepair.methods.method import Problem, Proposal
 
 
 @method("anchored")
@@ -46,29 +39,5 @@ class Anchored:
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return one change for each weight and anchor; see :class:`Method`."""
-        head = Head.of(problem.subject, problem.layers)
-        problem.progress.stage("running the network", None)
-        part = used(problem.search)
-        rows = rows_of(problem.subject, part.samples, head)
         wishes = [(max(a, 1.0) * w, a) for a, w in product(self.anchors, self.weights)]
-        changes = retrained(
-            rows,
-            torch.stack([wish(part, rows, weight) for weight, _ in wishes]),
-            torch.tensor([anchor for _, anchor in wishes], device=rows.features.device),
-            Training(steps=self.steps, unit=problem.tolerance),
-            problem.progress,
-        )
-        return [
-            Proposal(
-                name=f"weight {weight:g}, anchor {anchor:g}",
-                tensors=head.changed(problem.subject.tensors, change),
-                settings={"weight": weight, "anchor": anchor, "steps": self.steps},
-            )
-            for (weight, anchor), change in zip(wishes, changes, strict=True)
-        ]
-
-
-def wish(part: Part, rows: Rows, weight: float) -> Tensor:
-    """Return the weights of the rows ``(m,)``: those to fix count ``weight`` times their cost."""
-    of_input = torch.where(part.targets, weight, 1.0) * part.cost
-    return rows.of(of_input)
+        return proposed(problem, wishes, self.steps)

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from dnnrepair.methods.heads import Head
+from dnnrepair.methods.method import Proposal, used
+from dnnrepair.methods.rows import rows_of
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
+    from dnnrepair.methods.method import Part, Problem
     from dnnrepair.methods.rows import Rows
     from dnnrepair.progress import Progress
 
@@ -28,6 +35,36 @@ class Training:
     steps: int = 100
     rate: float = 3e-3
     unit: float = 1.0
+
+
+def proposed(problem: Problem, wishes: Sequence[tuple[float, float]], steps: int) -> list[Proposal]:
+    """Return the retrained last layer for each weight of the inputs to fix and each anchor.
+
+    The others that count are those that were right; errors that are not to be fixed are left out.
+
+    Raises:
+        ModelError: the network does not end in a linear layer.
+        DataError: what enters that is NaN, or the labels do not fit.
+    """
+    head = Head.of(problem.subject, problem.layers)
+    problem.progress.stage("running the network", None)
+    part = used(problem.search)
+    rows = rows_of(problem.subject, part.samples, head)
+    changes = retrained(
+        rows,
+        torch.stack([rows.of(_weights(part, weight)) for weight, _ in wishes]),
+        torch.tensor([anchor for _, anchor in wishes], device=rows.features.device),
+        Training(steps=steps, unit=problem.tolerance),
+        problem.progress,
+    )
+    return [
+        Proposal(
+            name=f"weight {weight:g}, anchor {anchor:g}",
+            tensors=head.changed(problem.subject.tensors, change),
+            settings={"weight": weight, "anchor": anchor, "steps": steps},
+        )
+        for (weight, anchor), change in zip(wishes, changes, strict=True)
+    ]
 
 
 def retrained(
@@ -101,6 +138,11 @@ class _Target:
         center = self.wanted / self.mass.clamp(min=1e-12)[..., None]
         errors = ((outputs - center) / self.unit).square().mean(-1)
         return (self.mass * errors).sum() / self.rows.inputs
+
+
+def _weights(part: Part, weight: float) -> Tensor:
+    """Return what each input counts, ``(n,)``: those to fix ``weight`` times their cost."""
+    return torch.where(part.targets, weight, 1.0) * part.cost
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:
