@@ -54,10 +54,11 @@ class Arachne:
     alphas: tuple[float, ...] = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0)  # weights of inputs to fix, above 0
     restarts: int = 1  # searches for each alpha, at least 1; the fittest counts
     candidates: int = 100  # in a population, at least 4
-    generations: int = 100  # at most; it stops when nothing has improved for a tenth of them
+    generations: int = 100  # at most, after the first population
     localizer: str = "bidirectional"  # or "gradient" or "random"
     count: int | None = None  # of weights; by default the whole Pareto front
     reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" as published
+    early: bool = True  # stop when nothing improved for more than a tenth of the generations
     keep_original: bool = True  # the present weights are in the first population; published: False
 
     def propose(self, problem: Problem) -> list[Proposal]:
@@ -112,11 +113,16 @@ class Arachne:
             arachne_box(tensors, owner),
             [seed for _, seed in self._searches(problem)],
             start=arachne_normal(tensors, owner, original=original),
-            stopping=replace(Stopping.arachne(self.generations), target=_all_right(part)),
+            stopping=self._stopping(part),
             checkpoint=self._checkpoint(problem, part, places),
             progress=problem.progress,
             on_generation=_telling(problem, part, evaluator),
         )
+
+    def _stopping(self, part: Part) -> Stopping:
+        if not self.early:
+            return Stopping(generations=self.generations)
+        return replace(Stopping.arachne(self.generations), target=_all_right(part))
 
     def _checkpoint(
         self, problem: Problem, part: Part, places: Sequence[Place]
