@@ -106,7 +106,7 @@ def train(
     for epoch in range(epochs):
         for batch in torch.randperm(len(x), generator=rng).split(BATCH):
             optimizer.zero_grad()
-            F.cross_entropy(network(x[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(network(x[batch]), y[batch]).backward()
             optimizer.step()
         if report is not None:
             report(epoch + 1)

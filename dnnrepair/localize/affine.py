@@ -105,12 +105,12 @@ class _Terms(NamedTuple):
 
 def _operands(site: Site, arguments: Mapping[str, Any]) -> tuple[Product, Tensor, Tensor]:
     """Return the operation without its bias, the values and the weights."""
-    x, weight = arguments["input"], arguments.get("weight")
+    x: Tensor = arguments["input"]
+    names = ("weight", "other", "mat2")
+    weight: Tensor = next(arguments[name] for name in names if name in arguments)
     if site.op.startswith("conv"):
         settings = {name: arguments[name] for name in _SETTINGS if name in arguments}
         if not site.op.startswith("conv_transpose"):
             settings.pop("output_padding", None)
         return partial(getattr(F, site.op), bias=None, **settings), x, weight
-    if weight is None:
-        weight = arguments["other"] if "other" in arguments else arguments["mat2"]
     return torch.matmul if site.settings.get("transposed") else F.linear, x, weight

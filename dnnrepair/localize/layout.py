@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dnnrepair.program import GraphProgram
     from dnnrepair.sites import Site
 
+_ROUNDING = 1e-4  # of the largest difference
 _COPIES = 3  # of one sample, of which the last is exchanged; 2 could be mistaken for something else
 
 
@@ -39,11 +40,13 @@ class Layout:
         """Return a value with its samples in a dimension of their own, the first: ``(n, ...)``."""
         others = value.shape[self.dim] // samples
         sizes = (others, samples) if self.inner else (samples, others)
-        return value.unflatten(self.dim, sizes).movedim(self.dim + self.inner, 0)
+        apart: Tensor = value.unflatten(self.dim, sizes)
+        return apart.movedim(self.dim + self.inner, 0)
 
     def merge(self, value: Tensor) -> Tensor:
         """Return what :meth:`split` returned as it was before."""
-        return value.movedim(0, self.dim + self.inner).flatten(self.dim, self.dim + 1)
+        merged: Tensor = value.movedim(0, self.dim + self.inner).flatten(self.dim, self.dim + 1)
+        return merged
 
 
 def layouts(
@@ -58,12 +61,16 @@ def layouts(
     """
     size = program.batch_size or _COPIES
     other = _another(inputs)
-    copies = [x[:1].expand(size, *x.shape[1:]) for x in inputs]
-    changed = [
-        torch.cat([same[:-1], x[other : other + 1]]) for same, x in zip(copies, inputs, strict=True)
-    ]
-    before, after = _values(program, copies, sites), _values(program, changed, sites)
-    return {name: _layout(before[name] != after[name], size) for name in before}
+    same = [x[[0] * size] for x in inputs]
+    changed = [x[[0] * (size - 1) + [other]] for x in inputs]
+    before, after = _values(program, same, sites), _values(program, changed, sites)
+    return {name: _layout(_differs(before[name], after[name]), size) for name in before}
+
+
+def _differs(one: Tensor, other: Tensor) -> Tensor:
+    """Return where two values differ by more than rounding."""
+    difference = (one.double() - other.double()).abs()
+    return difference > _ROUNDING * difference.max()
 
 
 def _another(inputs: Sequence[Tensor]) -> int:

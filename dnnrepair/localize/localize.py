@@ -36,8 +36,8 @@ class LocalizerSettings:
         layers: names of the layers, or of the tensors, to look at; empty for all.
         published: define the forward impact of convolutions and recurrent layers as published:
             shares of sums over all inputs (not of each input's own), and, of convolutions, signed.
-            Of one wrong weight in a CNN for Fashion-MNIST (RQ1 of Arachne) that ranks 97.6 % of
-            the others behind, the default 99.0 %.
+            In the CNNs of ``dnnrepair/bench/localization.py`` one wrong weight then outranks 98 %
+            of the others, by default 99 %.
         seed: of a random choice.
         batch_size: inputs at a time; memory grows with it.
     """

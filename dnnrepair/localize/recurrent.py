@@ -69,7 +69,8 @@ class RecurrentUse:
         of_x = (x @ weights.w_ih.abs().mT).unflatten(-1, partners.of_x.shape[2:])
         of_h = (h @ weights.w_hh.abs().mT).unflatten(-1, partners.of_h.shape[2:])
         total = (partners.of_x * of_x + partners.of_h * of_h).sum((0, 2))
-        return total * len(x) if self.pooled else total
+        found: Tensor = total * len(x) if self.pooled else total
+        return found
 
     def impact(self, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield both weight tensors, and for each weight the sum of its terms, scaled."""

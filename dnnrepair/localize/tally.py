@@ -66,7 +66,7 @@ class Tally:
         if use.key not in self.behind:
             return None
         sums = self.sums[use.key].unsqueeze(0) if use.pooled else use.sums()
-        scale = _over(self.behind[use.key] / self.count, sums)
+        scale = _over(self.behind[use.key] / self.count**2, sums)  # two means
         if live == use.samples:
             return scale
         whole = scale.expand(use.samples, *scale.shape[1:]).clone()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 import torch
 
 from dnnrepair.data import ArraySamples
@@ -16,8 +15,6 @@ from dnnrepair.localize.weights import Weights
 from dnnrepair.subject import Subject, subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor, nn
 
 Tensors = dict[str, "Tensor"]

@@ -1,4 +1,4 @@
-"""Forward impact and gradient loss straight from their definitions: one sample, one term at a time."""
+"""Forward impact and gradient loss from their definitions: one sample, one term at a time."""
 
 from __future__ import annotations
 
@@ -100,20 +100,16 @@ def _seen(net: nn.Module, module: nn.Module, x: Tensor) -> Seen:
 
 def affine_terms(module: Any, x: Tensor) -> Iterator[Term]:
     """Yield the terms of one sample's output."""
+    weight = module.weight.detach()
     if isinstance(module, nn.Linear):
         for position in product(*map(range, x.shape[:-1])):
             for j, i in product(range(module.out_features), range(module.in_features)):
-                yield (
-                    "weight",
-                    (j, i),
-                    (*position, j),
-                    float(x[(*position, i)] * module.weight[j, i]),
-                )
+                yield "weight", (j, i), (*position, j), float(x[(*position, i)] * weight[j, i])
         return
     transposed = "Transpose" in type(module).__name__
     with torch.no_grad():
         shape = module(x[None]).shape[1:]
-    weight, groups = module.weight.detach(), module.groups
+    groups = module.groups
     for index in product(*map(range, weight.shape)):
         first, second, kernel = index[0], index[1], index[2:]
         if transposed:  # (in, out / groups, *kernel)
