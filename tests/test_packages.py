@@ -20,7 +20,6 @@ LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
-    ("dnnrepair.localizing",),
     ("dnnrepair.selection", "dnnrepair.settings", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.localizing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
