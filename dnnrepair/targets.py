@@ -48,7 +48,7 @@ def targets_at(indices: Sequence[int], answers: Answers) -> Targets:
         message = f"the network gets all {right} inputs that were named right"
         raise NothingToFixError(message)
     notes = (f"{right} named inputs are right already and were left out",) if right else ()
-    return Targets(mask, f"{int(mask.sum())} chosen inputs", notes)
+    return Targets(mask, "chosen inputs", notes)
 
 
 def targets_of(fix: Sequence[str], answers: Answers) -> Targets:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import fsum, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.stats import norm
 
 from dnnrepair.rate import Rate
 from dnnrepair.verdict import ClassChange, Interval, Verdict
@@ -39,8 +39,8 @@ def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
         before=Rate(int(was.sum()), len(was)),
         after=Rate(int(now.sum()), len(now)),
         gain=paired_gain(int(fixed.sum()), int(broken.sum()), int((was & now).sum()), len(was)),
-        cost_before=float(part.cost[~was].double().sum()),
-        cost_after=float(part.cost[~now].double().sum()),
+        cost_before=_sum(part.cost[~was]),
+        cost_after=_sum(part.cost[~now]),
         classes=_classes(before, after),
     )
 
@@ -86,8 +86,8 @@ def accepted(verdict: Verdict, max_broken: float | None) -> tuple[bool, str]:
     if verdict.targets.hits == 0:
         return False, "it fixes none of the inputs that were to be fixed"
     if max_broken is not None and verdict.broken.value > max_broken:
-        share = f"{100 * verdict.broken.value:.2f} %"
-        return False, f"it breaks {share} of what was right, more than {100 * max_broken:g} %"
+        limit = f"more than {100 * max_broken:g} %"
+        return False, f"it breaks {verdict.broken} of the inputs that were right, {limit}"
     if verdict.cost_after > verdict.cost_before:
         return False, "it breaks more than it fixes"
     return True, "it fixes at least as much as it breaks, targets among it"
@@ -95,6 +95,11 @@ def accepted(verdict: Verdict, max_broken: float | None) -> tuple[bool, str]:
 
 def _rate(hit: Tensor, among: Tensor) -> Rate:
     return Rate(int((hit & among).sum()), int(among.sum()))
+
+
+def _sum(costs: Tensor) -> float:
+    """Return an exact sum: what costs the same must not differ by the order of inputs."""
+    return fsum(costs.tolist())
 
 
 def _classes(before: Answers, after: Answers) -> tuple[ClassChange, ...]:
@@ -109,7 +114,7 @@ def _class_change(label: int, before: Answers, after: Answers) -> ClassChange:
     own = before.labels == label
     was, now = before.correct & own, after.correct & own
     broken = was & ~now
-    lost = after.predicted[broken]
+    lost = after.predicted[broken & ~after.undefined]
     return ClassChange(
         label=label,
         total=int(own.sum()),
@@ -123,7 +128,7 @@ def _class_change(label: int, before: Answers, after: Answers) -> ClassChange:
 
 def _wilson(hits: int, tries: int, level: float) -> tuple[float, float]:
     """Return Wilson's score interval of a share."""
-    z = float(norm.ppf(0.5 + level / 2))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     middle = (hits + z * z / 2) / (tries + z * z)
     half = z * sqrt(hits * (tries - hits) / tries + z * z / 4) / (tries + z * z)
     return max(middle - half, 0.0), min(middle + half, 1.0)
