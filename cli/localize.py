@@ -10,7 +10,8 @@ import click
 from dnnrepair.cli import words
 from dnnrepair.cli.command import Configured
 from dnnrepair.cli.exits import Exit
-from dnnrepair.cli.options import debug_option, model_options, seed_option
+from dnnrepair.cli.goals import goal_of
+from dnnrepair.cli.options import debug_option, fix_options, model_options, seed_option
 from dnnrepair.cli.progress import working
 from dnnrepair.cli.requests import inputs_of, request_of
 from dnnrepair.cli.values import names
@@ -26,7 +27,7 @@ METHODS = ("bidirectional", "gradient", "random")
 @click.command("localize", cls=Configured)
 @click.argument("model")
 @model_options
-@click.option("--fix", default="all", show_default=True, help="Which errors: all.")
+@fix_options
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Default: no other does worse.")
 @click.option("--layer", metavar="NAME", callback=names, multiple=True, help="Only these layers.")
@@ -51,9 +52,11 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
 def _found(given: dict[str, Any]) -> Localization:
     from dnnrepair.localizing import localized
 
-    chosen = {name: given[name] for name in ("fix", "all_positives")}
+    goal, settings = goal_of(given), _settings(given)
     with working() as progress:
-        return localized(request_of(given), _settings(given), progress, **chosen)
+        return localized(
+            request_of(given), goal, settings, progress, all_positives=given["all_positives"]
+        )
 
 
 def _settings(given: dict[str, Any]) -> LocalizerSettings:

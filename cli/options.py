@@ -11,7 +11,7 @@ from click import Choice, IntRange, option
 
 from dnnrepair.cli.exits import NEVER
 from dnnrepair.cli.output import FORMATS
-from dnnrepair.cli.values import names, number, numbers, shape
+from dnnrepair.cli.values import names, number, numbers, shape, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,30 @@ _DATA = (
     option("--input-shape", metavar="C,H,W", callback=shape, help="Of one sample, without data."),
     option("--probe", type=Choice(["gaussian"]), help="Observe synthetic input of that shape."),
 )
+_TOLERANCE = option(
+    "--tolerance", metavar="X", callback=number, help="By which a value may be off. Default: 1."
+)
+_FIX = (
+    option(
+        "--fix",
+        metavar="WHAT",
+        callback=names,
+        multiple=True,
+        help="top (most frequent error, the default), all, a class like 6, or 6:0: 6 taken for 0.",
+    ),
+    option("--fix-indices", metavar="FILE", type=_FILE, help="Of the inputs to fix, instead."),
+)
+_KEEP = (
+    option(
+        "--protect",
+        metavar="WHAT",
+        multiple=True,
+        help="What must not break: all (the default), a class like 6, or a file of indices.",
+    ),
+    option("--max-broken", metavar="SHARE", callback=share, help="That may break, such as 0.5%."),
+    option("--risk", metavar="FILE", type=_FILE, help="TOML with what each kind of error costs."),
+    _TOLERANCE,
+)
 _REPORT = (
     option(
         "--fail-on",
@@ -78,6 +102,16 @@ _REPORT = (
 def model_options(command: Command) -> Command:
     """Let a command take what is needed to load a network and its data."""
     return _with((*_DATA, *_MODEL), command)
+
+
+def fix_options(command: Command) -> Command:
+    """Let a command take which errors are meant; see :func:`dnnrepair.cli.goals.goal_of`."""
+    return _with((*_FIX, _TOLERANCE), command)
+
+
+def goal_options(command: Command) -> Command:
+    """Let a command take what is to be fixed and at what price."""
+    return _with((*_FIX, *_KEEP), command)
 
 
 def report_options(command: Command) -> Command:

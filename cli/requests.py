@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnnrepair.cli.goals import files_of
+
 if TYPE_CHECKING:
     from dnnrepair.request import Request
 
@@ -13,7 +15,7 @@ def inputs_of(given: dict[str, Any]) -> list[Path]:
     """Return the files that must stay as they are; ``data.npz:test`` means ``data.npz``."""
     data = given["data"] or ""
     names = [given["model"], data, data.rpartition(":")[0], given.get("baseline")]
-    return [Path(name) for name in names if name]
+    return [*(Path(name) for name in names if name), *files_of(given)]
 
 
 def request_of(given: dict[str, Any]) -> Request:

@@ -41,6 +41,21 @@ def numbers(ctx: click.Context, option: click.Parameter, value: str | None) -> t
         raise click.BadParameter(message, ctx, option) from error
 
 
+def share(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """Return the share, 0 to 1, in ``0.5%`` or ``0.005``."""
+    if value is None:
+        return None
+    text = str(value).strip()
+    try:
+        found = _number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except (ValueError, ZeroDivisionError):
+        found = math.nan
+    if not 0 <= found <= 1:
+        message = f"{value!r} is not a share such as 0.5% or 0.005"
+        raise click.BadParameter(message, ctx, option)
+    return found
+
+
 def shape(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """Return the numbers in ``3,32,32`` or ``3x32x32``."""
     if value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from dnnrepair.errors import DataError, ModelError
 from dnnrepair.fitness import Arachne, Regression
 from dnnrepair.fitness.outputs import recall_nothing
+from dnnrepair.loss import IGNORED_LABEL
 from dnnrepair.observation import Task
 from dnnrepair.population.scores import Judge
 from dnnrepair.population.tail import Recorded, Tail
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from dnnrepair.data import ArraySamples
+    from dnnrepair.fitness import Outputs
+    from dnnrepair.observation import Facts
     from dnnrepair.program import Program
     from dnnrepair.subject import Subject
 
@@ -33,28 +36,49 @@ class Answers:
 
     Attributes:
         labels: the classes, int64 ``(n,)``; None where an input has no single one.
-        predicted: the classes answered, int64 ``(n,)``; None likewise.
+        predicted: the classes answered, int64 ``(n,)``, -1 where undefined; None likewise.
         correct: which answers are right, bool ``(n,)``: no class is ahead of the label, every
             token is right, or every output is within the tolerance.
-        undefined: which answers are NaN or infinite, bool ``(n,)``; none of these is right.
+        undefined: which answers are NaN or infinite, bool ``(n,)``; none of these is right. A
+            class may have minus infinity, if another has not.
+        classes: how many there are, 0 where the network predicts values.
     """
 
     labels: Tensor | None
     predicted: Tensor | None
     correct: Tensor
     undefined: Tensor
+    classes: int = 0
+
+    @property
+    def shortage(self) -> str:
+        """Why inputs have no single class, "" if they have."""
+        if self.labels is not None:
+            return ""
+        return "an input has several labels" if self.classes else "the network predicts values"
 
     def __len__(self) -> int:
-        """Return n."""
         return len(self.correct)
 
     def at(self, places: Tensor) -> Answers:
-        """Return the answers at some places, int64 ``(m,)``."""
-        return Answers(
+        """Return the answers at some places, int64 ``(m,)``, or where a mask, ``(n,)``, is true."""
+        return replace(
+            self,
             labels=None if self.labels is None else self.labels[places],
             predicted=None if self.predicted is None else self.predicted[places],
             correct=self.correct[places],
             undefined=self.undefined[places],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Return the answers to all inputs from those to some each, at least one."""
+        return cls(
+            labels=_joined([part.labels for part in parts]),
+            predicted=_joined([part.predicted for part in parts]),
+            correct=torch.cat([part.correct for part in parts]),
+            undefined=torch.cat([part.undefined for part in parts]),
+            classes=parts[0].classes,
         )
 
 
@@ -65,16 +89,14 @@ class Examination:
     Attributes:
         tail: what the parameters can change.
         judge: tells right from wrong.
-        recorded: what the tail reads of each batch, and how many inputs it has.
+        recorded: what the tail reads of each batch.
         targets: labels or values of each batch.
-        device: on which the network runs.
     """
 
     tail: Tail
     judge: Judge
-    recorded: Sequence[tuple[Recorded, int]]
+    recorded: Sequence[Recorded]
     targets: Sequence[Tensor]
-    device: torch.device
 
     @classmethod
     def of(
@@ -84,6 +106,7 @@ class Examination:
         *,
         names: Collection[str] = (),
         tolerance: float = 1.0,
+        batch_size: int = BATCH,
     ) -> Examination:
         """Prepare to ask.
 
@@ -91,29 +114,27 @@ class Examination:
             subject: the network.
             samples: the inputs, with labels or values.
             names: of the parameters that will change; empty for any.
-            tolerance: by which a predicted value may be off.
+            tolerance: by which a predicted value may be off, above 0.
+            batch_size: inputs at a time, unless the network takes one number only.
 
         Raises:
-            DataError: there are no labels, or they do not fit.
-            ModelError: only weights are known.
+            DataError: there are no labels, or answers are neither right nor wrong.
+            ModelError: only weights are known, or the prediction depends on none of ``names``.
+            SettingError: the tolerance is not above 0.
         """
         program = running(subject)
-        ones = torch.ones(samples.size)
-        by_class = subject.facts.task is not Task.REGRESS
-        judge = Judge(Arachne(ones) if by_class else Regression(ones, tolerance), subject.facts)
+        size = program.batch_size or batch_size
         tail = _tail(program, samples, names, subject.device)
-        size = program.batch_size or BATCH
         recorded, targets = [], []
         for batch in samples.batches(size):
             if batch.targets is None:
                 message = f"{samples.name} has no labels; a repair compares answers with labels"
                 raise DataError(message)
             inputs = filled(batch.inputs, program.batch_size, subject.device)
-            recorded.append((tail.record(inputs), len(batch)))
+            recorded.append(tail.record(inputs))
             targets.append(batch.targets)
-        return cls(
-            tail=tail, judge=judge, recorded=recorded, targets=targets, device=subject.device
-        )
+        judge = _judge(subject.facts, samples.size, tolerance)
+        return cls(tail=tail, judge=judge, recorded=recorded, targets=targets)
 
     @torch.no_grad()
     def answers(self, tensors: Mapping[str, Tensor] | None = None) -> Answers:
@@ -122,32 +143,32 @@ class Examination:
         Raises:
             DataError: if the labels do not fit what the network predicts.
         """
+        changed = tensors or {}
+        assert not self.tail.steps or changed.keys() <= self.tail.names  # noqa: S101 - announced
         parts = [
-            self._part(recorded, count, targets, tensors or {})
-            for (recorded, count), targets in zip(self.recorded, self.targets, strict=True)
+            self._judged(self.tail.run(recorded, changed)[: len(targets)], targets)
+            for recorded, targets in zip(self.recorded, self.targets, strict=True)
         ]
-        return Answers(
-            labels=_joined([part.labels for part in parts]),
-            predicted=_joined([part.predicted for part in parts]),
-            correct=torch.cat([part.correct for part in parts]),
-            undefined=torch.cat([part.undefined for part in parts]),
-        )
+        return Answers.joined(parts)
 
-    def _part(
-        self, recorded: Recorded, count: int, targets: Tensor, tensors: Mapping[str, Tensor]
-    ) -> Answers:
-        prediction = self.tail.run(recorded, tensors)[:count]
-        wanted = self.judge.check(tuple(prediction.shape), targets).to(self.device)
+    def _judged(self, prediction: Tensor, targets: Tensor) -> Answers:
+        """Return the answers of one batch."""
+        count = len(targets)
+        wanted = self.judge.check(tuple(prediction.shape), targets).to(prediction.device)
         outputs = self.judge.outputs(Dense(prediction.unsqueeze(0)), wanted, recall_nothing)
         right, _ = self.judge.judge(outputs, wanted, prediction.new_ones(1, count))
-        undefined = ~prediction.isfinite().reshape(count, -1).all(1).cpu()
-        single = self.judge.by_class and outputs.changed.shape[-1] == count
-        return Answers(
-            labels=targets.reshape(count).long() if single else None,
-            predicted=outputs.full()[:, 0].argmax(0).cpu() if single else None,
-            correct=right[0].cpu() & ~undefined,
-            undefined=undefined,
-        )
+        undefined = _undefined(prediction, outputs, by_class=self.judge.by_class).cpu()
+        correct = right[0].cpu() & ~undefined
+        found = Answers(labels=None, predicted=None, correct=correct, undefined=undefined)
+        if not self.judge.by_class:
+            return found
+        found = replace(found, classes=len(outputs.full()))
+        if wanted.numel() != count:
+            return found
+        labels = _single(targets.reshape(count).long())
+        ahead = outputs.full()[:, 0].argmax(0).cpu()
+        predicted = torch.where(correct, labels, ahead).masked_fill(undefined, -1)
+        return replace(found, labels=labels, predicted=predicted)
 
 
 def running(subject: Subject) -> Program:
@@ -181,6 +202,35 @@ def _tail(
     held = sum(x.numel() for x in tail.record(example) if isinstance(x, Tensor))
     whole = held > MOST * sum(x.numel() for x in example)
     return Tail(program, tail.names) if whole else tail
+
+
+def _judge(facts: Facts, count: int, tolerance: float) -> Judge:
+    """Return what tells right from wrong; its sums are not used."""
+    ones = torch.ones(count)
+    if facts.task is Task.GENERATE:
+        message = "what a generator makes is neither right nor wrong; try --task classify"
+        raise DataError(message)
+    by_class = facts.task is Task.CLASSIFY
+    return Judge(Arachne(ones) if by_class else Regression(ones, tolerance), facts)
+
+
+def _single(labels: Tensor) -> Tensor:
+    """Return labels of whole inputs, all of which must be given."""
+    missing = int((labels == IGNORED_LABEL).sum())
+    if missing:
+        message = f"{missing} inputs have the label {IGNORED_LABEL}, which is none; leave them out"
+        raise DataError(message)
+    return labels
+
+
+def _undefined(prediction: Tensor, outputs: Outputs, *, by_class: bool) -> Tensor:
+    """Return which answers are NaN or infinite, bool ``(n,)``."""
+    count = len(prediction)
+    if not by_class:
+        return ~prediction.isfinite().reshape(count, -1).all(1)
+    none_ahead = outputs.largest()[0].reshape(count, -1).isneginf().any(1)
+    bad = prediction.isnan() | prediction.isposinf()
+    return bad.reshape(count, -1).any(1) | none_ahead
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:

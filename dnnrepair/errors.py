@@ -5,6 +5,10 @@ class DnnRepairError(Exception):
     """The run could not be carried out (exit code 2)."""
 
 
+class NothingToFixError(DnnRepairError):
+    """There is no error of the kind that was to be fixed; no failure of anything (exit code 0)."""
+
+
 class UnknownNameError(DnnRepairError, KeyError):
     """A registry has no entry of that name."""
 

@@ -12,10 +12,9 @@ from dnnrepair import __version__
 from dnnrepair.answers import Examination
 from dnnrepair.choosing import choose
 from dnnrepair.clock import Clock
-from dnnrepair.errors import DataError, DnnRepairError
+from dnnrepair.errors import DnnRepairError
 from dnnrepair.goal import Aim, aim, aim_alike
 from dnnrepair.methods.method import Problem
-from dnnrepair.observation import Task
 from dnnrepair.patch import Patch
 from dnnrepair.patch_report import PartSize, PatchReport, Point
 from dnnrepair.plain import plain
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from dnnrepair.data import ArraySamples, Samples
     from dnnrepair.goal import Goal
     from dnnrepair.methods.method import Method, Part, Proposal
+    from dnnrepair.risk import Risk
     from dnnrepair.subject import Subject
     from dnnrepair.verdict import Verdict
 
@@ -172,6 +172,7 @@ class _Board:
         held_out: the part that judges.
         judge: answers of the untouched network to that.
         card: the network and its data.
+        risk: what errors cost.
     """
 
     subject: Subject
@@ -181,17 +182,14 @@ class _Board:
     held_out: Part
     judge: Answers
     card: ModelCard
+    risk: Risk
 
     @classmethod
     def of(cls, subject: Subject, goal: Goal, options: PatchOptions) -> _Board:
         options.progress.stage("running the network", None)
-        if subject.samples is None:
-            message = "a repair needs labeled data; give them with --data"
-            raise DataError(message)
         samples = in_memory(subject.samples)
         answers = _answers(subject, samples, goal)
-        classes = _classes(subject)
-        aimed = aim(goal, answers, classes)
+        aimed = aim(goal, answers)
         shares = options.shares if options.test is None else (*options.shares[:2], 0.0)
         parts = cut(answers, aimed, options.seed, shares)
         problem = Problem(
@@ -211,7 +209,7 @@ class _Board:
         else:
             test = in_memory(options.test)
             judge = _answers(subject, test, goal)
-            alike = aim_alike(goal, aimed, judge, classes)
+            alike = aim_alike(goal, aimed, judge)
             held_out = part_of(test, judge, alike, torch.arange(len(judge)), "held-out")
         return cls(
             subject=subject,
@@ -221,6 +219,7 @@ class _Board:
             held_out=held_out,
             judge=judge,
             card=_card(subject, answers),
+            risk=goal.risk,
         )
 
     def sizes(self) -> Iterator[PartSize]:
@@ -252,7 +251,9 @@ def _judged(board: _Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterato
     ]
     for method, proposal in proposals:
         selection, held_out = (
-            verify(before, examination.answers(proposal.tensors), part, part.samples.name)
+            verify(
+                before, examination.answers(proposal.tensors), part, part.samples.name, board.risk
+            )
             for examination, before, part in asked
         )
         problem.progress.advance(1)
@@ -304,12 +305,6 @@ def _stored(verdict: Verdict) -> dict[str, Any]:
 
 def _answers(subject: Subject, samples: ArraySamples, goal: Goal) -> Answers:
     return Examination.of(subject, samples, tolerance=goal.tolerance).answers()
-
-
-def _classes(subject: Subject) -> int:
-    if subject.facts.task is not Task.CLASSIFY:
-        return 0
-    return max(subject.facts.classes, 2)
 
 
 def _card(subject: Subject, answers: Answers) -> ModelCard:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from dnnrepair.data import ArraySamples
+from dnnrepair.data.spread import spread
 from dnnrepair.errors import DataError
 from dnnrepair.methods.method import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from dnnrepair.answers import Answers
     from dnnrepair.data import Samples
     from dnnrepair.goal import Aim
 
-    Shares = NDArray[np.float64]
+__all__ = ["SHARES", "Cut", "cut", "in_memory", "part_of", "spread", "whole"]
 
 SHARES = (0.4, 0.2, 0.4)  # to search, to choose, to judge
 _BATCH = 1024
@@ -46,8 +45,8 @@ class Cut:
 def cut(answers: Answers, aim: Aim, seed: int, shares: Sequence[float] = SHARES) -> Cut:
     """Return a cut that gives each part its share of every kind of answer.
 
-    Kinds are the targets, and for each class and answer the others; a share is kept to within one
-    input of each kind.
+    A kind is one class taken for one other (or for itself), targets apart. Shares are kept to
+    within one input of each kind, of all targets, and in total.
 
     Args:
         answers: of the untouched network.
@@ -71,25 +70,15 @@ def cut(answers: Answers, aim: Aim, seed: int, shares: Sequence[float] = SHARES)
     return found
 
 
-def spread(strata: Tensor, shares: Sequence[float], seed: int) -> tuple[Tensor, ...]:
-    """Return disjoint positions that together are all, each stratum shared out alike.
-
-    Args:
-        strata: what each input belongs to, int64 ``(n,)``.
-        shares: of the parts, at least 0; they are divided by their sum.
-        seed: of the shuffling.
-    """
-    rng = np.random.default_rng(seed)
-    wanted = np.asarray(shares, float) / np.sum(shares)
-    owed = np.zeros(len(wanted))  # what rounding has kept from each part so far
-    parts: list[list[NDArray[np.int64]]] = [[] for _ in wanted]
-    for stratum in np.unique(strata.numpy()):
-        members = rng.permutation(np.flatnonzero(strata.numpy() == stratum))
-        counts = _counts(len(members), wanted, owed)
-        owed += wanted * len(members) - counts
-        for part, some in zip(parts, np.split(members, np.cumsum(counts)[:-1]), strict=True):
-            part.append(some)
-    return tuple(torch.from_numpy(np.sort(np.concatenate(part))) for part in parts)
+def whole(samples: ArraySamples, answers: Answers, aim: Aim) -> Part:
+    """Return all inputs with what the untouched network makes of them."""
+    return Part(
+        samples=samples,
+        correct=answers.correct,
+        targets=aim.targets,
+        protected=aim.protected,
+        cost=aim.cost,
+    )
 
 
 def part_of(samples: ArraySamples, answers: Answers, aim: Aim, places: Tensor, name: str) -> Part:
@@ -103,14 +92,15 @@ def part_of(samples: ArraySamples, answers: Answers, aim: Aim, places: Tensor, n
     )
 
 
-def in_memory(samples: Samples) -> ArraySamples:
+def in_memory(samples: Samples | None) -> ArraySamples:
     """Return samples as arrays, because a repair reads them many times.
 
     Raises:
-        DataError: if they have no labels.
+        DataError: if there are none, or they have no labels.
     """
-    if not samples.labeled:
-        message = f"{samples.name} has no labels; a repair compares answers with labels"
+    if samples is None or not samples.labeled:
+        what = "there are no data" if samples is None else f"{samples.name} has no labels"
+        message = f"{what}; a repair compares answers with labels: give labeled data with --data"
         raise DataError(message)
     if isinstance(samples, ArraySamples):
         return samples
@@ -121,21 +111,10 @@ def in_memory(samples: Samples) -> ArraySamples:
 
 
 def _strata(answers: Answers, aim: Aim) -> Tensor:
-    """Number the kinds of answers, targets first."""
-    keys = [aim.targets.long(), answers.correct.long()]
+    """Number the kinds of answers, those of targets first."""
+    keys = [(~aim.targets).long(), answers.correct.long()]
     if answers.labels is not None and answers.predicted is not None:
         keys += [answers.labels, answers.predicted]
     _, kinds = torch.unique(torch.stack(keys, 1), dim=0, return_inverse=True)
     found: Tensor = kinds
     return found
-
-
-def _counts(
-    count: int, wanted: NDArray[np.float64], owed: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Return how many of a stratum each part gets: its share, the rest to whom most is owed."""
-    exact = wanted * count
-    counts = np.floor(exact).astype(np.int64)
-    order = np.argsort(-(exact - counts + 1e-3 * owed + 1e3 * (wanted > 0)), kind="stable")
-    counts[order[: count - counts.sum()]] += 1
-    return counts

@@ -33,6 +33,7 @@ class Localization:
     Attributes:
         model: as the user named it.
         data: as the user named them.
+        goal: what is to be fixed, in words.
         method: how suspects were chosen.
         negatives: number of inputs to be fixed.
         positives: number of inputs that are right, set against these.
@@ -43,6 +44,7 @@ class Localization:
 
     model: str
     data: str
+    goal: str
     method: str
     negatives: int
     positives: int

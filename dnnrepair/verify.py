@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import fsum, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.stats import betabinom, norm
+from scipy.stats import betabinom
 
 from dnnrepair.rate import Rate
+from dnnrepair.risk import Risk
 from dnnrepair.verdict import ClassChange, Interval, Verdict
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 SURE = 0.95  # confidence that a limit holds on other data
 
 
-def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
+def verify(
+    before: Answers, after: Answers, part: Part, name: str, risk: Risk | None = None
+) -> Verdict:
     """Return what a change did to one part of the data.
 
     Args:
@@ -29,7 +33,9 @@ def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
         after: of the changed one, to the same inputs.
         part: which of these were to be fixed, and which to be kept.
         name: of the part.
+        risk: what errors cost; 1 each if None.
     """
+    risk = risk or Risk()
     was, now = before.correct, after.correct
     fixed, broken = ~was & now, was & ~now
     return Verdict(
@@ -42,8 +48,8 @@ def verify(before: Answers, after: Answers, part: Part, name: str) -> Verdict:
         before=Rate(int(was.sum()), len(was)),
         after=Rate(int(now.sum()), len(now)),
         gain=paired_gain(int(fixed.sum()), int(broken.sum()), int((was & now).sum()), len(was)),
-        cost_before=float(part.cost[~was].double().sum()),
-        cost_after=float(part.cost[~now].double().sum()),
+        cost_before=_sum(risk.of(before)[~was]),
+        cost_after=_sum(risk.of(after)[~now]),
         classes=_classes(before, after),
     )
 
@@ -115,6 +121,11 @@ def _rate(hit: Tensor, among: Tensor) -> Rate:
     return Rate(int((hit & among).sum()), int(among.sum()))
 
 
+def _sum(costs: Tensor) -> float:
+    """Return an exact sum: what costs the same must not differ by the order of inputs."""
+    return fsum(costs.tolist())
+
+
 def _classes(before: Answers, after: Answers) -> tuple[ClassChange, ...]:
     if before.labels is None or after.predicted is None:
         return ()
@@ -127,7 +138,7 @@ def _class_change(label: int, before: Answers, after: Answers) -> ClassChange:
     own = before.labels == label
     was, now = before.correct & own, after.correct & own
     broken = was & ~now
-    lost = after.predicted[broken]
+    lost = after.predicted[broken & ~after.undefined]
     return ClassChange(
         label=label,
         total=int(own.sum()),
@@ -141,7 +152,7 @@ def _class_change(label: int, before: Answers, after: Answers) -> ClassChange:
 
 def _wilson(hits: int, tries: int, level: float) -> tuple[float, float]:
     """Return Wilson's score interval of a share."""
-    z = float(norm.ppf(0.5 + level / 2))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     middle = (hits + z * z / 2) / (tries + z * z)
     half = z * sqrt(hits * (tries - hits) / tries + z * z / 4) / (tries + z * z)
     return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from dnnrepair.data.checks import check_batch
+from dnnrepair.data.spread import spread
 from dnnrepair.errors import DataError
 from dnnrepair.probe import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -122,17 +123,10 @@ def split(
         seed: of the shuffling.
         stratify: give each part the same share of every class, up to rounding.
     """
-    rng = np.random.default_rng(seed)
-    labels = np.zeros(samples.size, np.int64)
+    strata = torch.zeros(samples.size, dtype=torch.int64)
     if stratify and samples.targets is not None and not samples.targets.is_floating_point():
-        labels = samples.targets.reshape(samples.size, -1)[:, 0].numpy()
-    groups = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    # one shuffled row in which each class is spread evenly, cut at the shares
-    rank = np.concatenate([(np.arange(len(g)) + rng.random()) / len(g) for g in groups])
-    order = np.concatenate(groups)[np.argsort(rank, kind="stable")]
-    ends = np.round(np.cumsum(shares) / np.sum(shares) * samples.size).astype(int)
-    parts = np.split(order, ends[:-1])
+        strata = samples.targets.reshape(samples.size, -1)[:, 0].long()
     return tuple(
-        samples.subset(np.sort(part), f"{samples.name}, part {place + 1}")
-        for place, part in enumerate(parts)
+        samples.subset(part.numpy(), f"{samples.name}, part {place + 1}")
+        for place, part in enumerate(spread(strata, shares, seed))
     )

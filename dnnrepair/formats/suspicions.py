@@ -36,7 +36,7 @@ def _lines(found: Localization) -> Iterator[str]:
     count = len(found.suspects)
     yield (
         f"{found.model}: {count} of {found.weights:,} weights suspected ({found.method}), "
-        f"by {found.negatives:,} inputs to fix and {found.positives:,} right ones"
+        f"by {found.negatives:,} inputs to fix ({found.goal}) and {found.positives:,} right ones"
     )
     yield ""
     rows = [_COLUMNS, *map(_cells, found.suspects)]

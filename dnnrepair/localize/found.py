@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 def described(
-    subject: Subject, suspects: Suspects, negatives: ArraySamples, positives: ArraySamples
+    subject: Subject,
+    suspects: Suspects,
+    negatives: ArraySamples,
+    positives: ArraySamples,
+    goal: str,
 ) -> Localization:
     """Return suspects as data: where they stand, their values, and why they are suspected."""
     return Localization(
         model=subject.facts.model,
         data=subject.facts.data,
+        goal=goal,
         method=suspects.localizer.value,
         negatives=negatives.size,
         positives=positives.size,

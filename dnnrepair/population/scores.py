@@ -58,7 +58,7 @@ class Judge:
                 message = f"targets are {tuple(targets.shape)} where predictions are {shape}"
                 raise DataError(message)
             return targets
-        labels = targets.long()
+        labels = _whole(targets)
         classes = self._classes(shape, labels)
         counted = labels[labels != IGNORED_LABEL]
         if counted.numel() and not 0 <= int(counted.min()) <= int(counted.max()) < classes:
@@ -142,6 +142,16 @@ class Judge:
     def total(self, sums: Tensor) -> Tensor:
         """Return the fitness ``(P,)`` from sums ``(F, P)``."""
         return self.fitness.total(sums / SCALE)
+
+
+def _whole(targets: Tensor) -> Tensor:
+    """Return labels as int64."""
+    labels = targets.long()
+    if targets.is_floating_point() and not torch.equal(labels.to(targets.dtype), targets):
+        value = float(targets[labels.to(targets.dtype) != targets][0])
+        message = f"{value:g} is a value, not the number of a class; try --task regress"
+        raise DataError(message)
+    return labels
 
 
 def class_dim(shape: tuple[int, ...], targets: Tensor) -> int:
