@@ -18,6 +18,7 @@ class Exit(IntEnum):
     FINDINGS = 1  # at or above --fail-on, or a required figure is missed
     FAILED = 2  # bad usage, bad input or an internal error
     INCONCLUSIVE = 3  # too little data to judge
+    NOTHING_ACCEPTED = 4  # no repair beats the untouched network
     INTERRUPTED = 130  # partial results are saved and named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from dnnrepair.splitting import SHARES, cut, in_memory, part_of
 from dnnrepair.verify import accepted, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dnnrepair.answers import Answers
@@ -141,6 +141,15 @@ class _Judged:
     proposal: Proposal
     selection: Verdict
     held_out: Verdict
+
+
+def named(outcome: Outcome, files: Mapping[int, str]) -> Outcome:
+    """Return an outcome whose report names the files of its patches, by place."""
+    points = tuple(
+        replace(point, patch=files.get(place, ""))
+        for place, point in enumerate(outcome.report.points)
+    )
+    return replace(outcome, report=replace(outcome.report, points=points))
 
 
 def _proposed(

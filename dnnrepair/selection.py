@@ -37,7 +37,7 @@ def choose_rules(
     wanted = codes_of(select) if select else tuple(rules)
     unwanted = codes_of(ignore)
     changes = {find_rule(code): dict(values) for code, values in settings.items()}
-    ready = {code: configured(rules[code], values) for code, values in changes.items()}
+    ready = {code: configured(rules[code], values, code) for code, values in changes.items()}
     chosen = [code for code in wanted if code not in unwanted]
     if not chosen:
         message = "no rule is left to apply; select more of them or ignore fewer"

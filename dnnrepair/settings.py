@@ -1,4 +1,7 @@
-"""The fields of a rule are its settings; their comments say what they mean and where they end."""
+"""The fields of a registered class are its settings; their comments say what they mean.
+
+A class is a rule or a repair method.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from functools import cache
 from inspect import getsource
 from math import inf, isfinite
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dnnrepair.errors import SettingError
 
@@ -19,12 +22,20 @@ if TYPE_CHECKING:
 
     from dnnrepair.finding import Rule
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[float, ...] | None
+T = TypeVar("T")
 
 _NUMBER = r"(-?(?:\d[\d.]*(?:e-?\d+)?|inf))"
 _RANGE = re.compile(rf"[\[(]{_NUMBER},\s*{_NUMBER}[\])]")
 _LEAST = re.compile(rf"\bat least {_NUMBER}")
-_TYPES: dict[str, type[Value]] = {"bool": bool, "int": int, "float": float, "str": str}
+_TYPES: dict[str, type[Any]] = {
+    "bool": bool,
+    "int": int,
+    "int | None": int,
+    "float": float,
+    "str": str,
+    "tuple[float, ...]": tuple,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +51,7 @@ class Setting:
     """
 
     name: str
-    kind: type[Value]
+    kind: type[Any]
     default: Value
     meaning: str = ""
     low: float = -inf
@@ -59,19 +70,21 @@ class Setting:
         found = _converted(value, self.kind)
         if found is None:
             raise SettingError(self._refusal(value, key, _article(self.kind)))
-        if isinstance(found, int | float) and not (
-            isfinite(found) and self.low <= found <= self.high
-        ):
+        numbers = found if isinstance(found, tuple) else (found,)
+        if any(isinstance(n, int | float) and not self._allows(n) for n in numbers):
             raise SettingError(self._refusal(value, key, _span(self.low, self.high)))
         return found
+
+    def _allows(self, number: float) -> bool:
+        return isfinite(number) and self.low <= number <= self.high
 
     def _refusal(self, value: object, key: str, wanted: str) -> str:
         return f"{key} takes {wanted}, not {value!r}; its default is {self.default}"
 
 
 @cache
-def settings_of(rule: type[Rule]) -> Mapping[str, Setting]:
-    """Return the settings of a rule by name."""
+def settings_of(rule: type[Any]) -> Mapping[str, Setting]:
+    """Return the settings of a registered class by name."""
     comments = _comments(rule)
     found = {}
     for field in fields(cast("Any", rule)):
@@ -91,19 +104,24 @@ def settings_of(rule: type[Rule]) -> Mapping[str, Setting]:
     return found
 
 
-def configured(rule: type[Rule], changes: Mapping[str, object]) -> Rule:
-    """Return an instance of the rule with some settings changed.
+def configured(kind: type[T], changes: Mapping[str, object], called: str) -> T:
+    """Return an instance of a registered class with some settings changed.
+
+    Args:
+        kind: the class.
+        changes: values by name.
+        called: what the user calls it, for messages.
 
     Raises:
         SettingError: if a setting is unknown or takes no such value.
     """
-    known = settings_of(rule)
+    known = settings_of(kind)
     for name in changes:
         if name not in known:
-            message = f"{rule.code} has no setting {name!r}; {nearest(name, known)}"
+            message = f"{called} has no setting {name!r}; {nearest(name, known)}"
             raise SettingError(message)
-    values = {n: known[n].read(value, f"{rule.code}.{n}") for n, value in changes.items()}
-    return rule(**values)
+    values = {n: known[n].read(value, f"{called}.{n}") for n, value in changes.items()}
+    return kind(**values)
 
 
 def changed(rule: Rule) -> dict[str, Value]:
@@ -122,38 +140,44 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(choices)}" if choices else "there are none"
 
 
-def _converted(value: object, kind: type[Value]) -> Value | None:
+def _converted(value: object, kind: type[Any]) -> Value:
     if isinstance(value, str) and kind is not str:
         return _parsed(value.strip(), kind)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    return value if type(value) is kind and isinstance(value, kind) else None
+    found: Value = value if type(value) is kind and isinstance(value, kind) else None
+    return found
 
 
-def _parsed(text: str, kind: type[Value]) -> Value | None:
+def _parsed(text: str, kind: type[Any]) -> Value:
     if kind is bool:
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
             text.lower()
         )
     try:
-        return kind(text)
+        if kind is tuple:
+            return tuple(float(part) for part in text.split(","))
+        found: Value = kind(text)
     except ValueError:
         return None
+    return found
 
 
 def _bounds(meaning: str, default: object) -> tuple[float, float]:
     """Return the range named in a comment; without one, limits keep their sign."""
-    if isinstance(default, bool) or not isinstance(default, int | float):
+    if isinstance(default, tuple):
+        default = min(default, default=0.0)
+    if isinstance(default, bool | str):
         return -inf, inf
     span, least = _RANGE.search(meaning), _LEAST.search(meaning)
     if span:
         return float(span[1]), float(span[2])
     if least:
         return float(least[1]), inf
-    return (0.0, inf) if default >= 0 else (-inf, inf)
+    return (0.0, inf) if isinstance(default, int | float) and default >= 0 else (-inf, inf)
 
 
-def _comments(rule: type[Rule]) -> dict[str, str]:
+def _comments(rule: type[Any]) -> dict[str, str]:
     """Return the comment beside or above each field, read from the rule's source."""
     try:
         source = dedent(getsource(rule))
@@ -171,8 +195,9 @@ def _comments(rule: type[Rule]) -> dict[str, str]:
     return found
 
 
-def _article(kind: type[Value]) -> str:
-    return {bool: "true or false", int: "an integer", float: "a number", str: "text"}[kind]
+def _article(kind: type[Any]) -> str:
+    known = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
+    return known.get(kind, "numbers with commas between")
 
 
 def _span(low: float, high: float) -> str:

@@ -65,7 +65,7 @@ def test_comments_are_meanings_and_ranges() -> None:
     ],
 )
 def test_values_are_read_by_type(name: str, value: object, meant: object) -> None:
-    read = getattr(configured(Example, {name: value}), name)
+    read = getattr(configured(Example, {name: value}, "XYZ001"), name)
     assert read == meant
     assert type(read) is type(meant)
 
@@ -89,24 +89,24 @@ def test_values_are_read_by_type(name: str, value: object, meant: object) -> Non
 )
 def test_other_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(SettingError, match=rf"XYZ001\.{name} takes .*default"):
-        configured(Example, {name: value})
+        configured(Example, {name: value}, "XYZ001")
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(SettingError, match="did you mean 'share'"):
-        configured(Example, {"shar": 1})
+        configured(Example, {"shar": 1}, "XYZ001")
 
 
 @given(st.floats(0, 1), st.integers(1, 99))
 def test_what_is_changed_is_what_was_set(share: float, least: int) -> None:
     wanted = {"share": share, "least": least}
     defaults = {"share": 0.5, "least": 8}
-    found = changed(configured(Example, wanted))
+    found = changed(configured(Example, wanted, "XYZ001"))
     assert found == {name: v for name, v in wanted.items() if v != defaults[name]}
 
 
 @pytest.mark.parametrize("code", list(rules))
 def test_the_defaults_of_every_rule_are_in_range(code: str) -> None:
     known = settings_of(rules[code])
-    configured(rules[code], {name: setting.default for name, setting in known.items()})
+    configured(rules[code], {name: setting.default for name, setting in known.items()}, code)
     assert all(setting.meaning for setting in known.values()), "a limit without a comment"

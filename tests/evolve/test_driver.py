@@ -142,6 +142,9 @@ def test_what_is_watched_is_told(sphere: Fitness, cube: Callable[..., Box]) -> N
             assert name == "searching"
             self.total = total
 
+        def note(self, text: str) -> None:
+            """Listen to nothing."""
+
         def advance(self, n: int) -> None:
             self.steps += n
 
