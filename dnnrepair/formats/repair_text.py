@@ -1,0 +1,128 @@
+"""A repair for a terminal: the outcome in sentences, then the numbers behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from rich.rule import Rule
+from rich.table import Table as Drawn
+from rich.text import Text
+
+from dnnrepair.formats.repair import document
+from dnnrepair.formats.terminal import STYLES, drawn, facts_grid, indented, mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from dnnrepair.formats.document import Document, Figure, Section, Table
+    from dnnrepair.patch_report import PatchReport
+
+_ROOMY = 68  # columns, in which tables fit without breaking numbers
+_CHOSEN = "→"
+_LEGEND = {_CHOSEN: "chosen", "✔": "acceptable", "✖": "not acceptable"}
+
+
+def render(
+    report: PatchReport,
+    explanations: Mapping[str, str],  # noqa: ARG001
+    *,
+    width: int = 80,
+    color: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """Return the report in ``width`` columns."""
+    parts = _parts(report, roomy=width >= _ROOMY)
+    return drawn(parts, width=width, color=color, ascii_only=ascii_only)
+
+
+def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
+    said = document(report)
+    yield Rule(Text(f"dnnrepair {report.tool_version}"), characters="─", style="dim")
+    if report.accepted:
+        yield facts_grid(said.goal)
+        yield Text()
+        yield from _verdict(said)
+    else:
+        yield from _verdict(said)
+        yield Text()
+        yield facts_grid(said.goal)
+    if said.figures:
+        yield from (Text(), Text("Held-out part", style="bold"), _figures(said.figures))
+    for section in said.sections:
+        yield Text()
+        yield from _section(section, roomy=roomy)
+
+
+def _verdict(said: Document) -> Iterator[RenderableType]:
+    yield Text.assemble(mark(said.state), (f" {said.headline}.", f"bold {STYLES[said.state]}"))
+    for sentence in said.verdict:
+        yield indented(sentence)
+
+
+def _figures(figures: Iterable[Figure]) -> Drawn:
+    table = _empty()
+    table.add_column("", overflow="fold")
+    for name in ("inputs", "share", "95 % interval"):
+        table.add_column(name, justify="right")
+    for figure in figures:
+        cells = (figure.count, figure.value, figure.interval)
+        table.add_row(Text(figure.name.lower()), *map(Text, cells))
+    return table
+
+
+def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
+    yield Text(section.title, style="bold")
+    if section.lead:
+        yield Text(section.lead, style="dim")
+    if section.table:
+        yield _table(section.table, roomy=roomy)
+    if section.plotted:
+        yield Text("   ".join(f"{symbol} {word}" for symbol, word in _LEGEND.items()), style="dim")
+    for item in section.items:
+        yield indented(item)
+
+
+def _empty() -> Drawn:
+    return Drawn(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+
+
+def _table(table: Table, *, roomy: bool) -> Drawn:
+    shown = _empty()
+    stated = any(row.state for row in table.rows)
+    if stated:
+        shown.add_column("")
+    columns = list(_columns(table))
+    for head, number, _ in columns:
+        side: Literal["right", "left"] = "right" if number else "left"
+        whole = roomy and "\n" in head
+        shown.add_column(Text(head), justify=side, overflow="fold", no_wrap=whole)
+    for place, row in enumerate(table.rows):
+        style = "bold" if row.chosen else ""
+        sign = Text(_CHOSEN, style) if row.chosen else mark(row.state) if row.state else Text()
+        cells = [Text(cells[place], style) for _, _, cells in columns]
+        shown.add_row(*([sign] if stated else []), *cells)
+    return shown
+
+
+def _columns(table: Table) -> Iterator[tuple[str, bool, Sequence[str]]]:
+    """Yield head, kind and cells of each column; a group becomes one, below its shared head."""
+    cells = list(zip(*(row.cells for row in table.rows), strict=True))
+    place = 0
+    for group, count in table.groups:
+        columns = table.columns[place : place + count]
+        if group:
+            pairs = zip(columns, cells[place:], strict=False)
+            head, *merged = _side_by_side([(column.name, *known) for column, known in pairs])
+            yield f"{group}\n{head}", False, merged
+        else:
+            yield columns[0].name, columns[0].number, cells[place]
+        place += count
+
+
+def _side_by_side(columns: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of several columns of numbers."""
+    widths = [max(map(len, column)) for column in columns]
+    for line in zip(*columns, strict=True):
+        yield "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
