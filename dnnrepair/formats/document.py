@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NUMBERS = ("inputs", "share", "95 % interval")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,13 @@ class Table:
             else:
                 found.append((column.group, 1))
         return tuple(found)
+
+
+def tabled(figures: Iterable[Figure], title: str) -> Table:
+    """Return figures as a table, for formats that can do no better."""
+    columns = (Column(name=title, number=False), *(Column(name=name) for name in _NUMBERS))
+    rows = ((one.name, one.count, one.value, one.interval) for one in figures)
+    return Table(columns=columns, rows=tuple(Row(cells=cells) for cells in rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

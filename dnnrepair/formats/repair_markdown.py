@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dnnrepair.formats.document import tabled
 from dnnrepair.formats.markdown import escaped
 from dnnrepair.formats.repair import document
 from dnnrepair.formats.words import SYMBOLS
@@ -11,7 +12,7 @@ from dnnrepair.formats.words import SYMBOLS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from dnnrepair.formats.document import Document, Figure, Section, Table
+    from dnnrepair.formats.document import Document, Section, Table
     from dnnrepair.patch_report import PatchReport
 
 
@@ -26,19 +27,13 @@ def _blocks(said: Document, *, accepted: bool) -> Iterator[str]:
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
     yield from (goal, outcome) if accepted else (outcome, goal)
     if said.figures:
-        yield _figures(said.figures)
+        yield _table(tabled(said.figures, "held-out part"))
     for section in said.sections:
         yield from _section(section)
 
 
 def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
-
-
-def _figures(figures: Iterable[Figure]) -> str:
-    rows = ((figure.name, figure.count, figure.value, figure.interval) for figure in figures)
-    head = "| held-out part | inputs | share | 95 % interval |"
-    return "\n".join((head, "|---|--:|--:|--:|", *map(_row, rows)))
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -54,16 +49,11 @@ def _section(section: Section) -> Iterator[str]:
 
 def _table(table: Table) -> str:
     stated = any(row.state for row in table.rows)
-    heads = [" ".join(filter(None, (c.group, c.name))) for c in table.columns]
+    heads = [escaped(f"{column.group} {column.name}".strip()) for column in table.columns]
     rule = ["--:" if column.number else "---" for column in table.columns]
-    rows = []
+    lines = [["", *heads], ["---", *rule]] if stated else [heads, rule]
     for row in table.rows:
-        cells = [f"**{escaped(c)}**" if row.chosen and c else escaped(c) for c in row.cells]
-        rows.append([*([SYMBOLS[row.state] if row.state else ""] if stated else []), *cells])
-    first = [["", *heads], ["---", *rule]] if stated else [heads, rule]
-    lines = [*(" | ".join(line) for line in (*first, *rows))]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(map(escaped, cells))} |"
+        mark = [SYMBOLS.get(row.state, "")] if stated else []
+        strong = "**" if row.chosen else ""
+        lines.append([*mark, *(f"{strong}{escaped(cell)}{strong}" for cell in row.cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

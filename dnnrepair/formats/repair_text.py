@@ -8,15 +8,16 @@ from rich.rule import Rule
 from rich.table import Table as Drawn
 from rich.text import Text
 
+from dnnrepair.formats.document import tabled
 from dnnrepair.formats.repair import document
 from dnnrepair.formats.terminal import STYLES, drawn, facts_grid, indented, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from dnnrepair.formats.document import Document, Figure, Section, Table
+    from dnnrepair.formats.document import Document, Row, Section, Table
     from dnnrepair.patch_report import PatchReport
 
 _ROOMY = 68  # columns, in which tables fit without breaking numbers
@@ -49,7 +50,8 @@ def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
         yield Text()
         yield facts_grid(said.goal)
     if said.figures:
-        yield from (Text(), Text("Held-out part", style="bold"), _figures(said.figures))
+        yield Text()
+        yield from _numbers(tabled(said.figures, "held-out part"), roomy=roomy)
     for section in said.sections:
         yield Text()
         yield from _section(section, roomy=roomy)
@@ -61,49 +63,51 @@ def _verdict(said: Document) -> Iterator[RenderableType]:
         yield indented(sentence)
 
 
-def _figures(figures: Iterable[Figure]) -> Drawn:
-    table = _empty()
-    table.add_column("", overflow="fold")
-    for name in ("inputs", "share", "95 % interval"):
-        table.add_column(name, justify="right")
-    for figure in figures:
-        cells = (figure.count, figure.value, figure.interval)
-        table.add_row(Text(figure.name.lower()), *map(Text, cells))
-    return table
-
-
 def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
     yield Text(section.title, style="bold")
     if section.lead:
         yield Text(section.lead, style="dim")
     if section.table:
-        yield _table(section.table, roomy=roomy)
+        yield from _numbers(section.table, roomy=roomy)
     if section.plotted:
         yield Text("   ".join(f"{symbol} {word}" for symbol, word in _LEGEND.items()), style="dim")
     for item in section.items:
         yield indented(item)
 
 
-def _empty() -> Drawn:
-    return Drawn(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+def _numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
+    yield from [_table(table)] if roomy else _listed(table)
 
 
-def _table(table: Table, *, roomy: bool) -> Drawn:
-    shown = _empty()
+def _table(table: Table) -> Drawn:
+    shown = Drawn(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     stated = any(row.state for row in table.rows)
     if stated:
         shown.add_column("")
     columns = list(_columns(table))
     for head, number, _ in columns:
         side: Literal["right", "left"] = "right" if number else "left"
-        whole = roomy and "\n" in head
-        shown.add_column(Text(head), justify=side, overflow="fold", no_wrap=whole)
+        shown.add_column(Text(head), justify=side, overflow="fold", no_wrap="\n" in head)
     for place, row in enumerate(table.rows):
         style = "bold" if row.chosen else ""
-        sign = Text(_CHOSEN, style) if row.chosen else mark(row.state) if row.state else Text()
         cells = [Text(cells[place], style) for _, _, cells in columns]
-        shown.add_row(*([sign] if stated else []), *cells)
+        shown.add_row(*([_sign(row)] if stated else []), *cells)
     return shown
+
+
+def _listed(table: Table) -> Iterator[RenderableType]:
+    """Yield a table's rows where it would be too narrow for columns."""
+    heads = [f"{column.group} {column.name}".strip() for column in table.columns]
+    for row in table.rows:
+        pairs = zip(heads, row.cells, strict=True)
+        said = ", ".join(f"{head} {cell}" for head, cell in pairs if cell)
+        yield Text.assemble(_sign(row), " " if row.state else "", said)
+
+
+def _sign(row: Row) -> Text:
+    if row.chosen:
+        return Text(_CHOSEN, "bold")
+    return mark(row.state) if row.state else Text()
 
 
 def _columns(table: Table) -> Iterator[tuple[str, bool, Sequence[str]]]:

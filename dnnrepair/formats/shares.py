@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dnnrepair.rate import Rate
     from dnnrepair.verdict import Interval
 
+_LARGE = 100.0  # cost, of which no decimals are shown
 _FEW, _MOST, _TINY = 10.0, 99.0, 0.01  # percent
 
 
@@ -49,10 +50,12 @@ def points(change: float) -> str:
 def price(cost: float) -> str:
     """Return what errors cost, summed.
 
-    >>> price(1147.5), price(float("nan"))
-    ('1,147.5', '-')
+    >>> price(1147.6), price(12.5), price(float("nan"))
+    ('1,148', '12.5', '-')
     """
-    return f"{cost:,.6g}" if isfinite(cost) else "-"
+    if not isfinite(cost):
+        return "-"
+    return f"{cost:,.0f}" if abs(cost) >= _LARGE else f"{cost:.3g}"
 
 
 def tried(rate: Rate) -> str:

@@ -38,7 +38,7 @@ CLASSES = tuple(
 )  # fmt: skip
 
 
-def verdict(  # noqa: PLR0913 - as many as there are counts
+def verdict(
     part: str,
     targets: Rate,
     broken: Rate,
