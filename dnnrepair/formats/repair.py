@@ -22,9 +22,9 @@ _ROLES = {"search": "weights are fitted to it", "selection": "chooses", "held-ou
 _CLASSES = (
     Column(name="class", number=False),
     Column(name="inputs"),
-    Column(name="before", group="right, %"),
-    Column(name="after", group="right, %"),
-    Column(name="change", group="right, %"),
+    Column(name="before", group="right %"),
+    Column(name="after", group="right %"),
+    Column(name="change", group="right %"),
     Column(name="fixed"),
     Column(name="broken"),
     Column(name="now taken for", number=False),
