@@ -60,10 +60,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under named columns."""
+    """Rows under named columns.
+
+    Attributes:
+        columns: at least one.
+        rows: at least one.
+        legend: what the states of the rows mean here, each with its meaning.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    legend: tuple[tuple[str, str], ...] = ()
 
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:

@@ -29,6 +29,8 @@ _CLASSES = (
     Column(name="broken"),
     Column(name="now taken for", number=False),
 )
+_CHANGES = (("healthy", "better"), ("warning", "worse"), ("unexamined", "as before"))
+_WORTH = (("healthy", "acceptable"), ("error", "not acceptable"))
 _EFFECTS = ("fixed", "broken", "net")
 _PARTS = (
     Column(name="part", number=False),
@@ -102,6 +104,7 @@ def _class_section(classes: Sequence[ClassChange]) -> Section:
         "are mostly taken for now.",
         table=Table(
             columns=_CLASSES,
+            legend=_CHANGES,
             rows=tuple(map(_class_row, sorted(shown, key=lambda one: one.label))),
         ),
         items=(f"and {left:,} more that changed less",) if left else (),
@@ -139,7 +142,7 @@ def _tradeoff(report: PatchReport) -> Section:
         lead="Every change that was proposed: percent of the targets fixed, percent of what was "
         "right broken, net change of accuracy in points. The selection part chose, the held-out "
         "part did not.",
-        table=Table(columns=columns, rows=rows),
+        table=Table(columns=columns, rows=rows, legend=_WORTH),
         items=tuple(_refusals(report.points)),
         plotted=True,
     )

@@ -42,6 +42,9 @@ def _section(section: Section) -> Iterator[str]:
         yield escaped(section.lead)
     if section.table:
         yield _table(section.table)
+        if section.table.legend:
+            known = (f"{SYMBOLS[state]} {meaning}" for state, meaning in section.table.legend)
+            yield ", ".join(known)
     if section.items:
         yield _list(map(escaped, section.items))
     yield "</details>"

@@ -11,6 +11,7 @@ from rich.text import Text
 from dnnrepair.formats.document import tabled
 from dnnrepair.formats.repair import document
 from dnnrepair.formats.terminal import STYLES, drawn, facts_grid, indented, mark
+from dnnrepair.formats.words import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _ROOMY = 68  # columns, in which tables fit without breaking numbers
 _CHOSEN = "→"
-_LEGEND = {_CHOSEN: "chosen", "✔": "acceptable", "✖": "not acceptable"}
 
 
 def render(
@@ -69,14 +69,17 @@ def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
         yield Text(section.lead, style="dim")
     if section.table:
         yield from _numbers(section.table, roomy=roomy)
-    if section.plotted:
-        yield Text("   ".join(f"{symbol} {word}" for symbol, word in _LEGEND.items()), style="dim")
     for item in section.items:
         yield indented(item)
 
 
 def _numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
     yield from [_table(table)] if roomy else _listed(table)
+    known = [(SYMBOLS[state], meaning) for state, meaning in table.legend]
+    if any(row.chosen for row in table.rows):
+        known.insert(0, (_CHOSEN, "chosen"))
+    if known:
+        yield Text("   ".join(map(" ".join, known)), style="dim")
 
 
 def _table(table: Table) -> Drawn:
