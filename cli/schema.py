@@ -11,10 +11,17 @@ from dnnrepair.cli.options import debug_option
 
 
 @click.command("schema")
+@click.option(
+    "--kind",
+    type=click.Choice(["diagnosis", "patch"]),
+    default="diagnosis",
+    show_default=True,
+    help="Of which report.",
+)
 @debug_option
-def command() -> int:
+def command(kind: str) -> int:
     """Print the JSON Schema of reports."""
     from dnnrepair.formats.stored import schema
 
-    words.write(json.dumps(schema(), indent=2) + "\n")
+    words.write(json.dumps(schema(kind), indent=2) + "\n")
     return 0

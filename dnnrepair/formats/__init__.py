@@ -8,30 +8,38 @@ from typing import TYPE_CHECKING
 
 from dnnrepair.errors import UnknownNameError
 from dnnrepair.formats.words import cleaned
+from dnnrepair.patch_report import PatchReport
+from dnnrepair.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dnnrepair.report import Report
-
 _MODULES = {  # imported on use: only html needs matplotlib, only json needs pydantic
-    "github": "github",
-    "html": "html",
-    "json": "stored",
-    "markdown": "markdown",
-    "sarif": "sarif",
-    "text": "text",
+    Report: {
+        "github": "github",
+        "html": "html",
+        "json": "stored",
+        "markdown": "markdown",
+        "sarif": "sarif",
+        "text": "text",
+    },
+    PatchReport: {
+        "html": "repair_html",
+        "json": "stored",
+        "markdown": "repair_markdown",
+        "text": "repair_text",
+    },
 }
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of the formats, in order."""
-    return tuple(_MODULES)
+def names(kind: type[Report | PatchReport] = Report) -> tuple[str, ...]:
+    """Return the names of the formats that a kind of report has, in order."""
+    return tuple(_MODULES[kind])
 
 
 def render(
-    report: Report,
+    report: Report | PatchReport,
     name: str = "text",
     *,
     explanations: Mapping[str, str] | None = None,
@@ -42,7 +50,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw.
+        report: what to draw, a diagnosis or a repair.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.
@@ -50,14 +58,15 @@ def render(
         ascii_only: for an output that cannot show Unicode; text only.
 
     Raises:
-        UnknownNameError: if there is no such format.
+        UnknownNameError: if this kind of report has no such format.
     """
-    if name not in _MODULES:
-        near = get_close_matches(name, _MODULES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_MODULES)}"
-        message = f"no format is called {name!r}; {hint}"
+    known = _MODULES[type(report)]
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        message = f"no format is called {name!r} here; {hint}"
         raise UnknownNameError(message)
-    module = import_module(f"{__name__}.{_MODULES[name]}")
+    module = import_module(f"{__name__}.{known[name]}")
     shown = report if name in _EXACT else cleaned(report)
     options = {"width": width, "color": color, "ascii_only": ascii_only} if name == "text" else {}
     drawn: str = module.render(shown, explanations or {}, **options)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib.resources import files
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from dnnrepair.finding import Severity
+from dnnrepair.formats.pages import page
 from dnnrepair.formats.plots import along_depth, histogram, interesting
 from dnnrepair.formats.words import (
     SYMBOLS,
-    abbreviated,
     amount,
     clean_lines,
     counted,
     coverage,
-    dimensions,
     facts,
-    place,
     reasons,
     state,
     verdict,
@@ -31,8 +26,6 @@ from dnnrepair.formats.words import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from jinja2 import Template
 
     from dnnrepair.report import LayerHealth, Report
 
@@ -91,31 +84,13 @@ def _plots(layers: tuple[LayerHealth, ...]) -> dict[str, object]:
     }
 
 
-@cache
-def _template() -> Template:
-    """Return the page, which sees the words that all formats share."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        amount=amount,
-        counted=counted,
-        dimensions=dimensions,
-        place=place,
-        state=state,
-        units=abbreviated,
-    )
-    environment.globals.update(symbols=SYMBOLS, meanings=_MEANINGS)
-    source = files("dnnrepair.formats").joinpath("report.html").read_text("utf-8")
-    return environment.from_string(source)
-
-
 def render(report: Report, explanations: Mapping[str, str]) -> str:
     """Return the report as a page that stands alone."""
     codes = {finding.code for finding in walk(report.findings)}
     states = [state(layer) for layer in report.layers]
     return (
-        _template().render(
+        page("report.html").render(
+            meanings=_MEANINGS,
             report=report,
             verdict=verdict(report),
             mood=_mood(report),

@@ -1,80 +1,22 @@
-"""Plots as SVG text to stand inside a page: its colors and font, no network, the same bytes twice.
-
-matplotlib draws; what the page must decide (font, ink, accents) is then handed over to its CSS.
-"""
+"""Plots of a diagnosis: how a layer's values are spread, and what happens across depth."""
 
 from __future__ import annotations
 
-import re
-from io import StringIO
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dnnrepair.formats.drawing import INK, PAINTS, STYLE, figure, short, svg
 from dnnrepair.formats.words import state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from dnnrepair.report import Histogram, LayerHealth
 
-_INK = "#010203"  # stands for the page's text color
-_PAINTS = {  # stand for the page's colors of a layer's state
-    "healthy": "#0a0b01",
-    "note": "#0a0b02",
-    "warning": "#0a0b03",
-    "error": "#0a0b04",
-    "unexamined": "#0a0b05",
-}
 _SHAPES = {"healthy": "o", "note": "o", "warning": "^", "error": "X", "unexamined": "."}
 _MOST_TICKS = 24
-_LONGEST_LABEL = 22
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 8.5,
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _INK,
-    "grid.alpha": 0.15,
-    "grid.linewidth": 0.6,
-}
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of so many inches, outside pyplot's global state."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _svg(figure: Figure, salt: str) -> str:
-    """Return a figure as an SVG element that is silent to screen readers: its caption speaks."""
-    from matplotlib import rc_context
-
-    stream = StringIO()
-    nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with rc_context({"svg.hashsalt": salt}):
-        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    svg = svg.replace(_INK, "currentColor")
-    for name, paint in _PAINTS.items():
-        svg = svg.replace(paint, f"var(--{name})")
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip()
 
 
 def interesting(layers: Sequence[LayerHealth], most: int) -> tuple[LayerHealth, ...]:
@@ -96,22 +38,22 @@ def histogram(layer: LayerHealth) -> str:
         return ""
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
-        figure, axes = _figure(2.6, 1.25)
+    with rc_context(STYLE):
+        drawing, axes = figure(2.6, 1.25)
         step = (found.high - found.low) / len(found.counts)
         edges = [found.low + i * step for i in range(len(found.counts) + 1)]
-        paint = _PAINTS[state(layer)]
+        paint = PAINTS[state(layer)]
         total = sum(found.counts)
         shares = [count / total for count in found.counts]
         axes.stairs(shares, edges, fill=True, color=paint, alpha=0.45)
         axes.stairs(shares, edges, color=paint, linewidth=1)
         if found.low < 0 < found.high:
-            axes.axvline(0, color=_INK, linewidth=0.6, linestyle=(0, (3, 2)))
+            axes.axvline(0, color=INK, linewidth=0.6, linestyle=(0, (3, 2)))
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="x", nbins=5)
-        return _svg(figure, f"histogram {layer.name}")
+        return svg(drawing, f"histogram {layer.name}")
 
 
 def _drawable(found: Histogram) -> bool:
@@ -140,21 +82,21 @@ def along_depth(layers: Sequence[LayerHealth], quantity: str, label: str) -> str
         return ""
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
-        figure, axes = _figure(7.6, 2.5)
+    with rc_context(STYLE):
+        drawing, axes = figure(7.6, 2.5)
         axes.plot(
-            [x for x, _, _ in points], [y for _, y, _ in points], color=_INK, lw=0.8, alpha=0.5
+            [x for x, _, _ in points], [y for _, y, _ in points], color=INK, lw=0.8, alpha=0.5
         )
         for name, shape in _SHAPES.items():
             here = [(x, y) for x, y, layer in points if state(layer) == name]
             size = 26 if len(points) <= 2 * _MOST_TICKS else 12
             across, up = [x for x, _ in here], [y for _, y in here]
-            axes.scatter(across, up, s=size, c=_PAINTS[name], marker=shape, zorder=3)
+            axes.scatter(across, up, s=size, c=PAINTS[name], marker=shape, zorder=3)
         _log_scale(axes, [y for _, y, _ in points])
         axes.grid(visible=True, axis="y")
         axes.set_ylabel(label)
         _name_depths(axes, points)
-        return _svg(figure, f"{quantity} {label}")
+        return svg(drawing, f"{quantity} {label}")
 
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> None:
@@ -175,11 +117,5 @@ def _name_depths(axes: Axes, points: Sequence[tuple[int, float, LayerHealth]]) -
     if len(points) > _MOST_TICKS:
         axes.set_xlabel("number in the layer table, input to output")
         return
-    names = [_short(layer.name) for _, _, layer in points]
+    names = [short(layer.name) for _, _, layer in points]
     axes.set_xticks([x for x, _, _ in points], names, rotation=35, ha="right")
-
-
-def _short(name: str) -> str:
-    """Return the end of a name, in letters that matplotlib's own font can measure."""
-    plain = name.encode("ascii", "replace").decode()
-    return plain if len(plain) <= _LONGEST_LABEL else f"...{plain[-_LONGEST_LABEL:]}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from dnnrepair.formats.terminal import drawn, facts_grid
 from dnnrepair.formats.words import amount, clean, counted
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _LONGEST = 60  # characters of a setting's value
-_ASCII = str.maketrans("─…→", "-~>")
 
 
 def as_json(sheet: Sheet) -> str:
@@ -41,19 +39,7 @@ def as_text(sheet: Sheet, *, width: int = 80, color: bool = False, ascii_only: b
         color: use terminal colors.
         ascii_only: for an output that cannot show Unicode.
     """
-    console = Console(
-        file=StringIO(),
-        width=width,
-        force_terminal=color,
-        no_color=not color,
-        highlight=False,
-        legacy_windows=False,
-        _environ={},
-    )
-    console.print(Group(*_parts(sheet)))
-    drawn: str = console.file.getvalue()  # type: ignore[attr-defined]
-    lines = "\n".join(line.rstrip() for line in drawn.split("\n"))
-    return lines.translate(_ASCII) if ascii_only else lines
+    return drawn(_parts(sheet), width=width, color=color, ascii_only=ascii_only)
 
 
 def outcome(verdict: Mapping[str, Any]) -> str:
@@ -75,12 +61,7 @@ def outcome(verdict: Mapping[str, Any]) -> str:
 
 
 def _parts(sheet: Sheet) -> Iterator[RenderableType]:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in _facts(sheet):
-        facts.add_row(Text(name, style="dim"), Text(clean(value)))
-    yield facts
+    yield facts_grid((name, clean(value)) for name, value in _facts(sheet))
     if sheet.changed:
         yield Text()
         yield _table(sheet)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from dnnrepair.errors import DataError
+from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
+from dnnrepair.rate import Rate
 from dnnrepair.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
 
 _NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
+_KINDS = {"diagnosis": Report, "patch": PatchReport}
+KINDS = tuple(_KINDS)
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 @cache
-def _adapter() -> TypeAdapter[Report]:
-    return TypeAdapter(Report)
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_KINDS[kind])
 
 
 def _sign(stored: dict[str, Any], finding: Finding) -> None:
@@ -33,20 +38,50 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
         _sign(inner, consequence)
 
 
-def render(report: Report, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
+def render(report: Report | PatchReport, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
-    stored = _adapter().dump_python(report)
-    for inner, finding in zip(stored["findings"], report.findings, strict=True):
-        _sign(inner, finding)
+    stored = _repair(report) if isinstance(report, PatchReport) else _diagnosis(report)
     return json.dumps(plain(stored), indent=2, allow_nan=False) + "\n"
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of what :func:`render` writes."""
-    described = _adapter().json_schema(mode="serialization")
-    finding = described["$defs"]["Finding"]
-    finding["properties"]["fingerprint"] = {"type": "string", "title": "Fingerprint"}
-    for part in (*described["$defs"].values(), described):
+def _diagnosis(report: Report) -> dict[str, Any]:
+    stored: dict[str, Any] = _adapter("diagnosis").dump_python(report)
+    for inner, finding in zip(stored["findings"], report.findings, strict=True):
+        _sign(inner, finding)
+    return stored
+
+
+def _repair(report: PatchReport) -> dict[str, Any]:
+    return {"kind": "patch", **_rated(_adapter("patch").dump_python(report))}
+
+
+def _rated(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Add to each rate its share and 95 % interval, so that no reader has to compute them."""
+    if isinstance(value, tuple | list):
+        return [_rated(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"hits", "tries"}:
+        rate = Rate(**value)
+        low, high = rate.interval()
+        return {**value, "share": rate.value, "low": low, "high": high}
+    return {key: _rated(inner) for key, inner in value.items()}
+
+
+def schema(kind: str = "diagnosis") -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of what :func:`render` writes.
+
+    Args:
+        kind: of report, one of :data:`KINDS`.
+    """
+    described = _adapter(kind).json_schema(mode="serialization")
+    parts = described["$defs"]
+    if "Finding" in parts:
+        parts["Finding"]["properties"]["fingerprint"] = {"type": "string", "title": "Fingerprint"}
+    if "Rate" in parts:
+        parts["Rate"]["properties"] |= {name: dict(_SHARE) for name in ("share", "low", "high")}
+        described["properties"]["kind"] = {"const": kind}
+    for part in (*parts.values(), described):
         if "properties" in part:
             part["required"] = list(part["properties"])
             part["additionalProperties"] = False
@@ -90,10 +125,14 @@ def load(text: str) -> Report:
             f"{SCHEMA_VERSION}; diagnose again to renew it"
         )
         raise DataError(message)
+    if stored.get("kind") == "patch":
+        message = "the report is of a repair; a baseline is a report of `dnnrepair diagnose`"
+        raise DataError(message)
     try:
-        return _adapter().validate_python(_restored(stored))
+        report: Report = _adapter("diagnosis").validate_python(_restored(stored))
     except (ValidationError, RecursionError) as error:
         raise DataError(_complaint(error)) from None
+    return report
 
 
 def _complaint(error: Exception) -> str:

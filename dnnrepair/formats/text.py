@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.padding import Padding
+from rich.console import Group
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from dnnrepair.finding import Severity
+from dnnrepair.formats.terminal import STYLES, drawn, facts_grid, indented, mark
 from dnnrepair.formats.tree import grown, rows
 from dnnrepair.formats.words import (
     SYMBOLS,
@@ -37,29 +36,10 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding, Remedy
     from dnnrepair.report import LayerHealth, Report
 
-_STYLES = {
-    "healthy": "green",
-    "note": "blue",
-    "warning": "yellow",
-    "error": "bold red",
-    "unexamined": "dim",
-}
-_ASCII = str.maketrans("✔●▲✖·├└│─…→\N{MULTIPLICATION SIGN}", "+o!x.|`|-~>x")
-
-
-def _mark(name: str) -> Text:
-    return Text(SYMBOLS[name], style=_STYLES[name])
-
 
 def _card(report: Report) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts(report):
-        table.add_row(Text(name, style="dim"), Text(value))
-    for note in report.model.notes:
-        table.add_row(Text("Note", style="dim"), Text(note))
-    return table
+    notes = (("Note", note) for note in report.model.notes)
+    return facts_grid((*facts(report), *notes))
 
 
 def _cells(label: str, layer: LayerHealth | None) -> list[Text]:
@@ -67,14 +47,14 @@ def _cells(label: str, layer: LayerHealth | None) -> list[Text]:
         return [Text(), Text(label, style="dim")]
     parameters = f"{layer.parameters:,}" if layer.parameters else ""
     codes = " ".join(dict.fromkeys(layer.codes))
-    mark = state(layer)
+    found = state(layer)
     known = [
         Text(layer.op),
         Text(dimensions(layer.shape)),
         Text(parameters),
-        Text(codes, style=_STYLES[mark]),
+        Text(codes, style=STYLES[found]),
     ]
-    return [_mark(mark), Text(label), *known]
+    return [mark(found), Text(label), *known]
 
 
 def _tree(report: Report) -> RenderableType:
@@ -94,7 +74,7 @@ def _legend() -> Text:
     names = {"healthy": "healthy", **words, "unexamined": "not examined"}
     legend = Text()
     for name, meaning in names.items():
-        legend.append(SYMBOLS[name], style=_STYLES[name]).append(f" {meaning}   ", style="dim")
+        legend.append(SYMBOLS[name], style=STYLES[name]).append(f" {meaning}   ", style="dim")
     return legend
 
 
@@ -104,17 +84,13 @@ def _numbers(finding: Finding) -> Text:
     return line.append(f", healthy: {finding.healthy}") if finding.healthy else line
 
 
-def _indented(text: Text | str, columns: int = 2) -> RenderableType:
-    return Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, columns))
-
-
 def _pasteable(code: str) -> Text:
     """Return code at the left edge and unwrapped: what is pasted must run."""
     return Text(code, style="cyan", no_wrap=True, overflow="ignore")
 
 
 def _remedy(remedy: Remedy) -> Iterator[RenderableType]:
-    yield _indented(f"→ {remedy.advice}")
+    yield indented(f"→ {remedy.advice}")
     if remedy.code:
         yield _pasteable(remedy.code.strip("\n"))
     if remedy.command:
@@ -123,21 +99,21 @@ def _remedy(remedy: Remedy) -> Iterator[RenderableType]:
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
     head = Text.assemble(
-        _mark(finding.severity),
-        (f" {finding.code} {finding.severity}", _STYLES[finding.severity]),
+        mark(finding.severity),
+        (f" {finding.code} {finding.severity}", STYLES[finding.severity]),
         f" in {place(finding)}",
     )
     yield head
-    yield _indented(finding.message)
-    yield _indented(_numbers(finding))
+    yield indented(finding.message)
+    yield indented(_numbers(finding))
     if finding.units:
-        yield _indented(f"units {abbreviated(finding.units)}")
+        yield indented(f"units {abbreviated(finding.units)}")
     for fact in finding.evidence:
-        yield _indented(f"· {fact}")
+        yield indented(f"· {fact}")
     for remedy in finding.remedies:
         yield from _remedy(remedy)
     if finding.consequences:
-        yield _indented("leads to")
+        yield indented("leads to")
         yield from map(_consequence, walk(finding.consequences))
     yield Text()
 
@@ -149,23 +125,23 @@ def _notes(notes: list[Finding]) -> Iterator[RenderableType]:
         (" (details with --output-format html)", "dim"),
     )
     for note in notes:
-        line = _mark(note.severity).append(f" {note.code} in {place(note)}: {note.message}")
-        yield _indented(line)
+        line = mark(note.severity).append(f" {note.code} in {place(note)}: {note.message}")
+        yield indented(line)
     yield Text()
 
 
 def _consequence(finding: Finding) -> RenderableType:
     said = f" {finding.code} in {place(finding)}: {finding.message}"
-    line = _mark(finding.severity).append(said)
+    line = mark(finding.severity).append(said)
     line.no_wrap, line.overflow = True, "ellipsis"
-    return _indented(line, 4)
+    return indented(line, 4)
 
 
 def _skipped(report: Report) -> Iterator[RenderableType]:
     yield Text(f"Skipped: {counted(len(report.skipped), 'check')}", style="bold")
     for reason, codes in reasons(report.skipped):
-        yield _indented(reason)
-        yield _indented(Text(", ".join(codes), style="dim"), 4)
+        yield indented(reason)
+        yield indented(Text(", ".join(codes), style="dim"), 4)
     yield Text()
 
 
@@ -173,7 +149,7 @@ def _summary(report: Report) -> Iterator[RenderableType]:
     for setting in report.settings:
         yield Text(f"setting {setting}", style="dim")
     worst = report.worst()
-    yield Text(verdict(report), style=f"bold {_STYLES[worst] if worst else 'green'}")
+    yield Text(verdict(report), style=f"bold {STYLES[worst] if worst else 'green'}")
     if report.inconclusive and tally(report) != "no findings":
         yield Text(f"Inconclusive beyond that: {report.inconclusive}")
     yield Text(f"{coverage(report)}.")
@@ -205,21 +181,4 @@ def render(
     ascii_only: bool = False,
 ) -> str:
     """Return the report in ``width`` columns; only code to be pasted may be wider."""
-    stream = StringIO()
-    console = Console(
-        file=stream,
-        width=max(width, 40),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-    )
-    for part in _parts(report):
-        console.print(part, crop=False)
-    drawn = "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
-    if ascii_only:
-        drawn = drawn.translate(_ASCII).encode("ascii", "replace").decode()
-    return drawn
+    return drawn(_parts(report), width=width, color=color, ascii_only=ascii_only)

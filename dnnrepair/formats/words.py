@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dnnrepair.finding import Finding, Skip
+    from dnnrepair.patch_report import PatchReport
     from dnnrepair.report import LayerHealth, Report
 
 T = TypeVar("T")
@@ -183,7 +184,7 @@ def reasons(skipped: Iterable[Skip]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def facts(report: Report) -> list[tuple[str, str]]:
+def facts(report: Report | PatchReport) -> list[tuple[str, str]]:
     """Return the model card as pairs of name and value, unknown ones left out."""
     model = report.model
     known = [

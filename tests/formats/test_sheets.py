@@ -50,6 +50,8 @@ VERDICT = asdict(
         before=Rate(90, 100),
         after=Rate(94, 100),
         gain=Interval(value=0.04, low=0.01, high=0.07),
+        cost_before=10.0,
+        cost_after=6.0,
     )
 )
 
