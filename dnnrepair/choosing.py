@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.verdict import Verdict
 
-ONE_ERROR = 0.6827  # level of an interval that reaches one standard error to either side
+LEVEL = 0.9  # of an interval whose lower end holds with 95 % confidence
 
 
 def choose(
@@ -20,8 +20,8 @@ def choose(
     """Return the change to take, None for none of them, and in words why.
 
     Of those that beat the untouched network the one that fixes most targets, provided that it gains
-    accuracy by more than one standard error: the boldest of many that seem to gain a little would
-    lose on other data. If none does, the one that gains most.
+    accuracy with 95 % confidence: the boldest of many that seem to gain a little would lose on
+    other data. If none does, the one that gains most.
 
     Args:
         verdicts: of the proposals on the selection part.
@@ -35,7 +35,10 @@ def choose(
     sure = [place for place in good if _gains(verdicts[place])]
     if sure:
         best = max(sure, key=lambda i: (verdicts[i].targets.hits, verdicts[i].gain.value))
-        return best, "of those that surely gain on the selection part it fixes most targets"
+        return (
+            best,
+            "of those that gain with 95 % confidence on the selection part it fixes most targets",
+        )
     best = max(good, key=lambda i: (_saved(verdicts[i]), verdicts[i].targets.hits))
     return best, "of those that do not lose on the selection part it gains most"
 
@@ -44,7 +47,7 @@ def _gains(verdict: Verdict) -> bool:
     fixed = verdict.targets.hits + verdict.others.hits
     broken = verdict.broken.hits
     kept = verdict.before.hits - broken
-    return paired_gain(fixed, broken, kept, verdict.samples, ONE_ERROR).low >= 0
+    return paired_gain(fixed, broken, kept, verdict.samples, LEVEL).low >= 0
 
 
 def _saved(verdict: Verdict) -> float:

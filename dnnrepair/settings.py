@@ -28,6 +28,7 @@ T = TypeVar("T")
 _NUMBER = r"(-?(?:\d[\d.]*(?:e-?\d+)?|inf))"
 _RANGE = re.compile(rf"[\[(]{_NUMBER},\s*{_NUMBER}[\])]")
 _LEAST = re.compile(rf"\bat least {_NUMBER}")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TYPES: dict[str, type[Any]] = {
     "bool": bool,
     "int": int,
@@ -115,7 +116,7 @@ def configured(kind: type[T], changes: Mapping[str, object], called: str) -> T:
     Raises:
         SettingError: if a setting is unknown or takes no such value.
     """
-    known = settings_of(kind)
+    known = settings_of(cast("Any", kind))
     for name in changes:
         if name not in known:
             message = f"{called} has no setting {name!r}; {nearest(name, known)}"
@@ -151,9 +152,7 @@ def _converted(value: object, kind: type[Any]) -> Value:
 
 def _parsed(text: str, kind: type[Any]) -> Value:
     if kind is bool:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-            text.lower()
-        )
+        return _TRUTH.get(text.lower())
     try:
         if kind is tuple:
             return tuple(float(part) for part in text.split(","))
