@@ -35,3 +35,7 @@ class PatchError(DnnRepairError):
 
 class SettingError(DnnRepairError):
     """An option or configuration key is wrong."""
+
+
+class NoChangeError(DnnRepairError):
+    """A method has shown that no change does what it was asked for; no failure of the run."""

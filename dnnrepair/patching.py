@@ -12,7 +12,7 @@ from dnnrepair import __version__
 from dnnrepair.answers import Examination
 from dnnrepair.choosing import choose
 from dnnrepair.clock import Clock
-from dnnrepair.errors import DnnRepairError
+from dnnrepair.errors import DnnRepairError, NoChangeError
 from dnnrepair.goal import Aim, aim, aim_alike
 from dnnrepair.methods.method import Problem
 from dnnrepair.patch import Patch
@@ -162,7 +162,7 @@ def _proposed(
         try:
             found += [(chosen.name, proposal) for proposal in chosen.propose(board.problem)]
         except DnnRepairError as error:
-            if len(methods) == 1:
+            if len(methods) == 1 and not isinstance(error, NoChangeError):
                 raise
             skipped.append(f"{chosen.name}: {error}")
         clock.lap(chosen.name)
