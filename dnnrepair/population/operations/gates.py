@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.population.call import Call
 
-    Cell = Callable[["Gates", Tensor, "Tensor | None", Tensor, Tensor], tuple[Tensor, Tensor]]
+    Cell = Callable[["Gates", Tensor, "Tensor | None", Tensor, Tensor, Tensor], None]
 
 Weight = Tensor | Edited
 
@@ -148,12 +148,11 @@ class Gates:
 
     def together(self, step: Tensor, base: Tensor | None, state: Tensor) -> Tensor:
         """Return the sum of both, ``(gates, p, n)``."""
-        from_x = product(self.of_x.weight, step, self._bias) if base is None else base
-        if state.shape[1] == 1:
-            flat = torch.addmm(from_x.flatten(1), self.of_h.weight, state.flatten(1))
-            gates = flat.view(from_x.shape)
+        if base is None:
+            gates = product(self.of_x.weight, step, self._bias)
         else:
-            gates = product(self.of_h.weight, state, None).add_(from_x)
+            gates = base.repeat(1, state.shape[1], 1)
+        gates.view(len(gates), -1).addmm_(self.of_h.weight, state.flatten(1))
         self.of_h.add_changes(gates, state, self.change)
         self.of_x.add_changes(gates, step, self.change)
         return gates
@@ -167,38 +166,38 @@ def product(weight: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _lstm(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor, out: Tensor
+) -> None:
     """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o."""
     i, f, g, o = gates.together(step, base, state).sigmoid_().chunk(4)
-    cell = (f * cell).sub_(i).addcmul_(i, g, value=2)  # f c + i (2 g - 1)
-    return torch.addcmul(o.neg(), o, (2 * cell).sigmoid_(), value=2), cell
+    cell.mul_(f).addcmul_(i, g, value=2).sub_(i)  # f c + i (2 g - 1)
+    torch.mul(cell, 2, out=out).sigmoid_()
+    torch.addcmul(o.neg(), o, out, value=2, out=out)
 
 
 def _gru(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Cho et al. (2014) with the reset gate after the product; torch's order is r, z, n."""
     from_x, from_h = gates.separate(step, base, state)
     r_x, z_x, n_x = from_x.chunk(3)
     r_h, z_h, n_h = from_h.chunk(3)
     new = torch.addcmul(n_x, (r_x + r_h).sigmoid_(), n_h).tanh_()
-    found = torch.lerp(new, state, (z_x + z_h).sigmoid_())
-    return found, found
+    torch.lerp(new, state, (z_x + z_h).sigmoid_(), out=out)
 
 
 def _rnn_tanh(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Elman (1990)."""
-    return gates.together(step, base, state).tanh_(), cell
+    torch.tanh(gates.together(step, base, state), out=out)
 
 
 def _rnn_relu(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Elman (1990) with rectified units."""
-    return gates.together(step, base, state).relu_(), cell
+    torch.clamp_min(gates.together(step, base, state), 0, out=out)
 
 
 CELLS: dict[str, Cell] = {
