@@ -168,11 +168,14 @@ def product(weight: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
 def _lstm(
     gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor, out: Tensor
 ) -> None:
-    """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o."""
+    """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o.
+
+    The cell is doubled as its candidate is, for the same reason.
+    """
     i, f, g, o = gates.together(step, base, state).sigmoid_().chunk(4)
-    cell.mul_(f).addcmul_(i, g, value=2).sub_(i)  # f c + i (2 g - 1)
-    torch.mul(cell, 2, out=out).sigmoid_()
-    torch.addcmul(o.neg(), o, out, value=2, out=out)
+    cell.mul_(f).addcmul_(i, g, value=4).sub_(i, alpha=2)  # 2 (f c + i (2 g - 1))
+    torch.sigmoid(cell, out=out)
+    torch.addcmul(o.neg(), o, out, value=2, out=out)  # o (2 out - 1)
 
 
 def _gru(

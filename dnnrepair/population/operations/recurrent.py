@@ -157,14 +157,14 @@ class _Layers:
         place = layer * self.directions + direction
         gates = Gates.of(self.call, self.params[place], place)
         state, *cells = (self._initial(state, place) for state in self.initial)
-        cell = cells[0].clone(memory_format=torch.contiguous_format) if cells else state
+        cell = 2 * cells[0] if cells else state  # doubled within the layer, see gates
         shared = isinstance(self.source, Shared) and layer == self._first_varying()
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
             base = gates.of_shared(inputs[time], time) if shared else None
             self.cell(gates, inputs[time], base, state, cell, outputs[time])
             state = outputs[time]
-        return [state, cell][: len(self.initial)]
+        return [state, cell / 2] if cells else [state]
 
     def _initial(self, state: State, place: int) -> Tensor:
         def first(value: Tensor) -> Tensor:
