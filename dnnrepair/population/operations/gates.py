@@ -68,13 +68,13 @@ class Product:
         column = None if plain is None else (plain * scale).unsqueeze(1)
         return cls(base * scale.unsqueeze(1), column, patched)
 
-    def add_changes(self, gates: Tensor, values: Tensor, change: Tensor) -> None:
+    def add_changes(self, gates: Tensor, values: Tensor, change: Sequence[Tensor]) -> None:
         """Add what patched weights change, in place.
 
         Args:
             gates: ``(gates * units, p, n)``.
             values: what the weights weigh, ``(features, p or 1, n)``.
-            change: of all patched weights, ``(k, p, 1)``.
+            change: of each patched weight, ``(p, 1)``.
         """
         for place in self.patched:
             row, own = gates[place.row], change[place.column]
@@ -92,14 +92,14 @@ class Gates:
         call: the operation.
         place: number of the layer and direction.
         of_x, of_h: products with the input and the hidden state.
-        change: of the patched weights, ``(k, p, 1)``.
+        change: of each patched weight, ``(p, 1)``.
     """
 
     call: Call
     place: int
     of_x: Product
     of_h: Product
-    change: Tensor
+    change: Sequence[Tensor]
 
     @classmethod
     def of(cls, call: Call, group: Sequence[Weight], place: int) -> Gates:
@@ -112,7 +112,8 @@ class Gates:
             )
             for i in (0, 1)
         )
-        return cls(call, place, of_x, of_h, call.chunk.change.t().contiguous().unsqueeze(2))
+        change = call.chunk.change.t().contiguous().unsqueeze(2)
+        return cls(call, place, of_x, of_h, change.unbind())
 
     @property
     def apart(self) -> bool:
