@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FEW = 32  # classes; of more, picking labels one by one is faster than class by class
+FEW = 32  # runs of equal labels; of more, picking labels one by one is faster than run by run
 LARGEST = 3e38  # about the largest float32
 
 
@@ -64,20 +64,31 @@ class Outputs:
 
     def of_label(self) -> Tensor:
         """Return the output of each row's label, ``(p, rows)``."""
-        if self.static and self.units is not None:
-            return self._of_label_by_mask(self.units)
-        places = None if self.static else self.once("rows of units", self._rows_of_units)
-        if self.units is None and places is None:
-            index = self.labels().expand(1, *self.changed.shape[1:])
-            return self.changed.gather(0, index)[0]
         if self.units is None:
-            found = torch.empty_like(self.changed[0])
-        else:
-            own = self.once("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
-            found = own.expand(self.changed.shape[1:]).clone()
-        for place, rows in places or ():
+            return self._of_label_among_all()
+        if self.static:
+            return self._of_label_by_mask(self.units)
+        own = self.once("label", lambda: self._base().gather(1, self.labels()[:, None])[:, 0])
+        found: Tensor = own.expand(self.changed.shape[1:]).clone()
+        for place, rows in self.once("rows of units", self._rows_of_units):
             found[:, rows] = self.changed[place, :, rows]
         return found
+
+    def _of_label_among_all(self) -> Tensor:
+        runs = () if self.static else self.once("runs", self._runs)
+        if not runs:
+            index = self.labels().expand(1, *self.changed.shape[1:])
+            return self.changed.gather(0, index)[0]
+        return torch.cat([self.changed[label, :, rows] for label, rows in runs], 1)
+
+    def _runs(self) -> list[tuple[int, slice]]:
+        """Return the rows, cut where the label changes, with their label; none if many."""
+        labels, counts = self.labels().unique_consecutive(return_counts=True)
+        if len(labels) > FEW:
+            return []
+        ends = counts.cumsum(0)
+        rows = map(slice, (ends - counts).tolist(), ends.tolist())
+        return list(zip(labels.tolist(), rows, strict=True))
 
     def _of_label_by_mask(self, units: tuple[int, ...]) -> Tensor:
         labels = self.labels()
@@ -86,22 +97,17 @@ class Outputs:
             found = torch.where(labels == unit, self.changed[place], found)
         return found
 
-    def _rows_of_units(self) -> list[tuple[int, slice | Tensor]] | None:
-        """Return where each changed output is the label: slices where rows are in order.
-
-        None if all outputs changed, and slices would be too many or too few to be of use.
-        """
+    def _rows_of_units(self) -> list[tuple[int, slice | Tensor]]:
+        """Return where each changed output is the label: a slice where rows are in order."""
         labels = self.labels()
-        units = range(len(self.changed)) if self.units is None else self.units
         found: list[tuple[int, slice | Tensor]] = []
-        for place, unit in enumerate(units if len(units) <= FEW or self.units is not None else ()):
+        for place, unit in enumerate(self.units or ()):
             rows = (labels == unit).nonzero()[:, 0]
             if len(rows):
                 first, last = int(rows[0]), int(rows[-1])
                 together = last - first + 1 == len(rows)
                 found.append((place, slice(first, last + 1) if together else rows))
-        sliced = found and all(isinstance(rows, slice) for _, rows in found)
-        return found if sliced or self.units is not None else None
+        return found
 
     def largest(self) -> Tensor:
         """Return the largest output of each row, ``(p, rows)``; NaN if one is."""
@@ -173,8 +179,9 @@ def sum_in_place(values: Tensor) -> Tensor:
     Args:
         values: ``(C, ...)``, C at least 1.
     """
-    while len(values) > 1:
-        half = len(values) // 2
-        values[:half] += values[len(values) - half :]
-        values = values[: len(values) - half]
+    count = len(values)
+    while count > 1:
+        half = count // 2
+        values[:half].add_(values[count - half : count])
+        count -= half
     return values[0]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dnnrepair.sharding import Shards
 
 SMALLEST, LARGEST = 512, 4096  # inputs in a block
+RECORDED = 1 << 24  # bytes of a block's record, which every chunk of candidates reads anew
 VECTOR = 16  # numbers that processors compute at once, at most
 
 
@@ -146,14 +147,16 @@ def block_size(
 
     Both follow from the largest value that differs between candidates: a chunk of it should fit
     into the cache. Where one input's share is large, one candidate at a time is still fastest.
+    Where much is recorded of an input, a block has fewer and more candidates share its reading.
     """
     fixed = suffix.program.batch_size
     size = _full_size(suffix, len(example))
     inputs = tuple(_filled(x, size).to(suffix.constants.device) for x in example.inputs)
-    _, largest = suffix.measure(inputs)
+    frame, largest = suffix.measure(inputs)
     per_pair = max(1, largest * suffix.originals.element_size() // size)
     pairs = max(1, settings.working_set // per_pair)
-    block = fixed or settings.block or min(LARGEST, max(SMALLEST, pairs), count)
+    most = min(pairs, RECORDED * size // max(1, frame.bytes))
+    block = fixed or settings.block or min(LARGEST, max(SMALLEST, most), count)
     chunk = settings.chunk or max(1, pairs // block)
     return block, chunk
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.program import GraphProgram
 
-GATES = 10  # numbers per hidden unit that one step of a recurrent layer works on
+GATES = 5  # numbers per hidden unit that one step of a recurrent layer works on: gates and state
 _ALLOCATING = frozenset({Kind.AFFINE, Kind.NORM, Kind.ADD, Kind.ACTIVATION})
 
 
@@ -55,6 +55,11 @@ class Step:
         source = self.named["input"].meta.get("val")
         length = 1 if source is None else source.shape[1 if first else 0]
         return max(1, int(length) // GATES) if isinstance(length, int) else 1
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its value is its argument's, seen another way."""
+        return KIND_OF_OP.get(self.op) is Kind.VIEW
 
     @property
     def names(self) -> tuple[str, ...]:

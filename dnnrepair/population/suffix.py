@@ -146,7 +146,7 @@ class _Run:
         if step.overwrites:
             self.env[step.overwrites] = found
         for value in found if isinstance(found, list | tuple) else (found,):
-            if isinstance(value, Sparse | Dense):
+            if isinstance(value, Sparse | Dense) and not step.is_view:
                 self.largest = max(self.largest, value.values.numel() // step.repeats)
         for name in step.forgotten:
             self.env.pop(name, None)

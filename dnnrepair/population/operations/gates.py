@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.population.call import Call
 
-    Cell = Callable[["Gates", Tensor, "Tensor | None", Tensor, Tensor], tuple[Tensor, Tensor]]
+    Cell = Callable[["Gates", Tensor, "Tensor | None", Tensor, Tensor, Tensor], None]
 
 Weight = Tensor | Edited
 
@@ -68,13 +68,13 @@ class Product:
         column = None if plain is None else (plain * scale).unsqueeze(1)
         return cls(base * scale.unsqueeze(1), column, patched)
 
-    def add_changes(self, gates: Tensor, values: Tensor, change: Tensor) -> None:
+    def add_changes(self, gates: Tensor, values: Tensor, change: Sequence[Tensor]) -> None:
         """Add what patched weights change, in place.
 
         Args:
             gates: ``(gates * units, p, n)``.
             values: what the weights weigh, ``(features, p or 1, n)``.
-            change: of all patched weights, ``(k, p, 1)``.
+            change: of each patched weight, ``(p, 1)``.
         """
         for place in self.patched:
             row, own = gates[place.row], change[place.column]
@@ -92,14 +92,14 @@ class Gates:
         call: the operation.
         place: number of the layer and direction.
         of_x, of_h: products with the input and the hidden state.
-        change: of the patched weights, ``(k, p, 1)``.
+        change: of each patched weight, ``(p, 1)``.
     """
 
     call: Call
     place: int
     of_x: Product
     of_h: Product
-    change: Tensor
+    change: Sequence[Tensor]
 
     @classmethod
     def of(cls, call: Call, group: Sequence[Weight], place: int) -> Gates:
@@ -112,7 +112,8 @@ class Gates:
             )
             for i in (0, 1)
         )
-        return cls(call, place, of_x, of_h, call.chunk.change.t().contiguous().unsqueeze(2))
+        change = call.chunk.change.t().contiguous().unsqueeze(2)
+        return cls(call, place, of_x, of_h, change.unbind())
 
     @property
     def apart(self) -> bool:
@@ -148,12 +149,11 @@ class Gates:
 
     def together(self, step: Tensor, base: Tensor | None, state: Tensor) -> Tensor:
         """Return the sum of both, ``(gates, p, n)``."""
-        from_x = product(self.of_x.weight, step, self._bias) if base is None else base
-        if state.shape[1] == 1:
-            flat = torch.addmm(from_x.flatten(1), self.of_h.weight, state.flatten(1))
-            gates = flat.view(from_x.shape)
+        if base is None:
+            gates = product(self.of_x.weight, step, self._bias)
         else:
-            gates = product(self.of_h.weight, state, None).add_(from_x)
+            gates = base.repeat(1, state.shape[1], 1)
+        gates.view(len(gates), -1).addmm_(self.of_h.weight, state.flatten(1))
         self.of_h.add_changes(gates, state, self.change)
         self.of_x.add_changes(gates, step, self.change)
         return gates
@@ -167,38 +167,41 @@ def product(weight: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _lstm(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o."""
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor, out: Tensor
+) -> None:
+    """Hochreiter and Schmidhuber (1997) with a forget gate; torch's order is i, f, g, o.
+
+    The cell is doubled as its candidate is, for the same reason.
+    """
     i, f, g, o = gates.together(step, base, state).sigmoid_().chunk(4)
-    cell = (f * cell).sub_(i).addcmul_(i, g, value=2)  # f c + i (2 g - 1)
-    return torch.addcmul(o.neg(), o, (2 * cell).sigmoid_(), value=2), cell
+    cell.mul_(f).addcmul_(i, g, value=4).sub_(i, alpha=2)  # 2 (f c + i (2 g - 1))
+    torch.sigmoid(cell, out=out)
+    torch.addcmul(o.neg(), o, out, value=2, out=out)  # o (2 out - 1)
 
 
 def _gru(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Cho et al. (2014) with the reset gate after the product; torch's order is r, z, n."""
     from_x, from_h = gates.separate(step, base, state)
     r_x, z_x, n_x = from_x.chunk(3)
     r_h, z_h, n_h = from_h.chunk(3)
     new = torch.addcmul(n_x, (r_x + r_h).sigmoid_(), n_h).tanh_()
-    found = torch.lerp(new, state, (z_x + z_h).sigmoid_())
-    return found, found
+    torch.lerp(new, state, (z_x + z_h).sigmoid_(), out=out)
 
 
 def _rnn_tanh(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Elman (1990)."""
-    return gates.together(step, base, state).tanh_(), cell
+    torch.tanh(gates.together(step, base, state), out=out)
 
 
 def _rnn_relu(
-    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+    gates: Gates, step: Tensor, base: Tensor | None, state: Tensor, _cell: Tensor, out: Tensor
+) -> None:
     """Elman (1990) with rectified units."""
-    return gates.together(step, base, state).relu_(), cell
+    torch.clamp_min(gates.together(step, base, state), 0, out=out)
 
 
 CELLS: dict[str, Cell] = {

@@ -107,19 +107,19 @@ class _Layers:
         inputs = self._inputs(first)
         last: list[list[Tensor]] = []
         for layer in range(first, len(self.params) // self.directions):
-            outputs = []
-            for direction in range(self.directions):
-                steps, states = self._direction(layer, direction, inputs)
-                outputs.append(steps)
-                last.append(states)
-            if self.directions == 1:
-                inputs = outputs[0]
-            else:
-                inputs = [torch.cat(step) for step in zip(*outputs, strict=True)]
-        outputs_first = torch.stack(inputs)  # (T, units, p, n)
+            outputs = self._room(len(inputs))
+            for direction, own in enumerate(outputs.chunk(self.directions, 1)):
+                last.append(self._direction(layer, direction, inputs, own))
+            inputs = outputs
         order = (2, 3, 0, 1) if self.call.get("batch_first") else (2, 0, 3, 1)
         ends = tuple(self._ends(kind, first, last) for kind in range(len(self.initial)))
-        return Dense(outputs_first.permute(order)), *ends
+        return Dense(inputs.permute(order)), *ends
+
+    def _room(self, steps: int) -> Tensor:
+        """Return memory for the outputs of a layer, ``(T, directions * units, p, n)``."""
+        _, n, units = self.initial[0].shape
+        values = self.call.chunk.values
+        return values.new_empty(steps, self.directions * units, len(values), n)
 
     def _first_varying(self) -> int:
         if not isinstance(self.source, Shared):
@@ -127,15 +127,15 @@ class _Layers:
         patched = [place for place, group in enumerate(self.params) if varies(list(group))]
         return patched[0] // self.directions
 
-    def _inputs(self, first: int) -> list[Tensor]:
-        """Return the inputs of the first layer that varies, ``(features, p or 1, n)`` a step."""
+    def _inputs(self, first: int) -> Tensor:
+        """Return the inputs of the first layer that varies, ``(T, features, p or 1, n)``."""
         if isinstance(self.source, Shared):
             key = (self.call.name, "inputs")
-            whole = self.call.frame.get(key, lambda live: self._below(live, first))
-            return [step.unsqueeze(1) for step in whole]
+            whole: Tensor = self.call.frame.get(key, lambda live: self._below(live, first))
+            return whole.unsqueeze(2)
         values = self.source.dense() if isinstance(self.source, Sparse) else self.source.values
         steps = values.permute((2, 3, 0, 1) if self.call.get("batch_first") else (1, 3, 0, 2))
-        return list(steps.contiguous())
+        return steps.contiguous()
 
     def _below(self, live: Any, first: int) -> Tensor:  # noqa: ANN401 - values by name
         """Return the outputs of the layers before ``first``, ``(T, features, n)``."""
@@ -151,20 +151,20 @@ class _Layers:
         return values.permute((1, 2, 0) if self.call.get("batch_first") else (0, 2, 1))
 
     def _direction(
-        self, layer: int, direction: int, inputs: list[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+        self, layer: int, direction: int, inputs: Tensor, outputs: Tensor
+    ) -> list[Tensor]:
+        """Write the states of a layer and direction, ``(T, units, p, n)``; return the last ones."""
         place = layer * self.directions + direction
         gates = Gates.of(self.call, self.params[place], place)
         state, *cells = (self._initial(state, place) for state in self.initial)
-        cell = cells[0] if cells else state
+        cell = 2 * cells[0] if cells else state  # doubled within the layer, see gates
         shared = isinstance(self.source, Shared) and layer == self._first_varying()
-        steps: list[Tensor] = []
         order = range(len(inputs))
         for time in reversed(order) if direction else order:
             base = gates.of_shared(inputs[time], time) if shared else None
-            state, cell = self.cell(gates, inputs[time], base, state, cell)
-            steps.append(state)
-        return steps[::-1] if direction else steps, [state, cell][: len(self.initial)]
+            self.cell(gates, inputs[time], base, state, cell, outputs[time])
+            state = outputs[time]
+        return [state, cell / 2] if cells else [state]
 
     def _initial(self, state: State, place: int) -> Tensor:
         def first(value: Tensor) -> Tensor:
