@@ -43,9 +43,9 @@ def test_it_says_in_order_what_was_asked_what_came_of_it_and_what_it_cost() -> N
         "To fix class 6 taken for 0: 159 inputs, 64 of them held out",
         "at most 1 % of what is right may break",
         (
-            "fixed 43 of 64 targets (67.2 %, 95 % interval 54.3 to 78.4 %); broke 31 of 3,540 that "
-            "were right (0.88 %, 95 % interval 0.60 to 1.24 %); accuracy 88.5 → 88.8 % (+0.35 points, "
-            "paired 95 % interval -0.05 to +0.75)"
+            "fixed 43 of 64 targets (67.2 %, 95 % interval 54.3 to 78.4 %); "
+            "broke 31 of 3,540 that were right (0.88 %, 95 % interval 0.60 to 1.24 %); "
+            "accuracy 88.5 → 88.8 % (+0.35 points, paired 95 % interval -0.05 to +0.75)"
         ),
         "its interval reaches below 0",
         "Class 0 pays most: 21 right inputs broke, mostly taken for class 6",
