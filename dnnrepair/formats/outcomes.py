@@ -94,7 +94,8 @@ def figures(verdict: Verdict) -> Iterator[Figure]:
         ("Accuracy, repaired", verdict.after),
     )
     for name, rate in named:
-        if rate.tries:
+        told = name.startswith("Protected") and rate == verdict.broken  # all are protected
+        if rate.tries and not told:
             yield Figure(name=name, count=tried(rate), value=share(rate), interval=span(rate))
     gain = points(verdict.gain.value)
     yield Figure(name="Net gain", value=f"{gain} points", interval=reach(verdict.gain))

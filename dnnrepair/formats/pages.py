@@ -37,7 +37,9 @@ def page(name: str) -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=FunctionLoader(lambda file: files(__package__).joinpath(file).read_text("utf-8")),
+        loader=FunctionLoader(
+            lambda file: files("dnnrepair.formats").joinpath(file).read_text("utf-8")
+        ),
     )
     environment.filters.update(
         amount=amount,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dnnrepair.finding import rules
-from dnnrepair.formats.stored import schema
+from dnnrepair.formats.stored import KINDS, schema
 from dnnrepair.models import names
 
 
@@ -50,7 +50,9 @@ def test_explanations_are_styled_on_request(
 
 
 def test_the_schema_is_published(dnnrepair: Any) -> None:
-    assert json.loads(dnnrepair("schema").out) == schema()
+    assert json.loads(dnnrepair("schema").out) == schema("diagnosis")
+    for kind in KINDS:
+        assert json.loads(dnnrepair("schema", "--kind", kind).out) == schema(kind)
 
 
 def test_the_reference_networks_are_listed(dnnrepair: Any) -> None:

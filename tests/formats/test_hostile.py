@@ -4,6 +4,7 @@ import json
 import unicodedata
 from html.parser import HTMLParser
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from dnnrepair.errors import UnknownNameError
 from dnnrepair.finding import Finding, Remedy, Severity, Skip
 from dnnrepair.formats import names, render
-from dnnrepair.formats.stored import load
+from dnnrepair.formats.stored import load, schema
 from dnnrepair.formats.words import clean, walk
+from dnnrepair.patch_report import PartSize, PatchReport, Point, Stage
+from dnnrepair.rate import Rate
 from dnnrepair.report import Histogram, LayerHealth, ModelCard, Report
+from dnnrepair.verdict import ClassChange, Interval, Verdict
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -103,6 +107,73 @@ reports = st.builds(
     inconclusive=texts,
     interrupted=st.booleans(),
 )
+counts = st.integers(0, 9)
+rates = st.tuples(counts, counts).map(lambda pair: Rate(min(pair), max(pair)))
+changes = st.builds(
+    ClassChange,
+    label=counts,
+    total=counts,
+    before=counts,
+    after=counts,
+    fixed=counts,
+    broken=counts,
+    lost_to=st.none() | counts,
+)
+verdicts = st.builds(
+    Verdict,
+    part=texts,
+    samples=counts,
+    targets=rates,
+    broken=rates,
+    protected=rates,
+    others=rates,
+    before=rates,
+    after=rates,
+    gain=st.builds(Interval, value=numbers, low=numbers, high=numbers),
+    cost_before=numbers,
+    cost_after=numbers,
+    classes=st.lists(changes, max_size=2).map(tuple),
+)
+points = st.builds(
+    Point,
+    method=texts,
+    name=texts,
+    numbers=counts,
+    selection=verdicts,
+    held_out=verdicts,
+    chosen=st.booleans(),
+    accepted=st.booleans(),
+    reason=texts,
+    patch=texts,
+)
+few_texts = st.lists(texts, max_size=2).map(tuple)
+sizes = st.builds(
+    PartSize,
+    name=st.sampled_from(("search", "held-out")) | texts,
+    samples=counts,
+    right=counts,
+    targets=counts,
+    protected=counts,
+)
+repairs = st.builds(
+    PatchReport,
+    tool_version=texts,
+    model=cards,
+    goal=texts,
+    protect=texts,
+    max_broken=maybe,
+    parts=st.lists(sizes, max_size=2).map(tuple),
+    methods=few_texts,
+    points=st.lists(points, max_size=3).map(tuple),
+    settings=few_texts,
+    seed=counts,
+    accepted=st.booleans(),
+    reason=texts,
+    skipped=few_texts,
+    notes=few_texts,
+    stages=st.lists(st.builds(Stage, name=texts, seconds=numbers), max_size=2).map(tuple),
+    interrupted=st.booleans(),
+)
 slowly = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
@@ -157,8 +228,20 @@ def test_html_stays_one_silent_page(report: Report, explanation: str) -> None:
 
 
 @slowly
-@given(report=reports)
-def test_text_moves_no_cursor(report: Report) -> None:
+@given(report=repairs)
+def test_a_repair_stays_one_silent_page(report: PatchReport) -> None:
+    html = render(report, "html")
+    page = parsed(html)
+    assert not {"script", "img", "iframe", "object", "embed", "link", "base", "form"} & {*page.tags}
+    assert not page.handlers
+    assert all(address.startswith("#") for address in page.addresses)
+    assert page.tags.count("section") == page.tags.count("h2")
+    assert not invisible(html)
+
+
+@slowly
+@given(report=reports | repairs)
+def test_text_moves_no_cursor(report: Report | PatchReport) -> None:
     assert not invisible(render(report, "text"))
     assert render(report, "text", ascii_only=True).isascii()
 
@@ -184,8 +267,16 @@ def test_github_keeps_one_line_per_finding(report: Report) -> None:
 
 
 @slowly
-@given(report=reports)
-def test_markdown_has_only_our_tags(report: Report) -> None:
+@given(report=repairs)
+def test_a_repair_in_json_obeys_its_schema(report: PatchReport) -> None:
+    stored = render(report, "json")
+    assert stored.isascii()
+    jsonschema.validate(json.loads(stored, parse_constant=pytest.fail), schema("patch"))
+
+
+@slowly
+@given(report=reports | repairs)
+def test_markdown_has_only_our_tags(report: Report | PatchReport) -> None:
     outside, fence = [], ""
     for line in render(report, "markdown").split("\n"):
         ticks = line[: len(line) - len(line.lstrip("`"))]
@@ -210,3 +301,10 @@ def test_an_unknown_format_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'sarif'"):
         render(Report(model=card), "sariff")
     assert set(names()) == {"text", "json", "sarif", "github", "markdown", "html"}
+
+
+def test_a_repair_has_no_place_in_code_to_annotate() -> None:
+    card = ModelCard(name="m", form="f", digest="0", mode="graph", parameters=1)
+    with pytest.raises(UnknownNameError, match="known: html, json, markdown, text"):
+        render(PatchReport(model=card, goal="all errors"), "sarif")
+    assert set(names(PatchReport)) == {"text", "json", "markdown", "html"}
