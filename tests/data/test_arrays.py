@@ -88,18 +88,18 @@ def test_a_split_is_disjoint_exhaustive_stratified_and_repeatable(
 ) -> None:
     count = len(labels)
     samples = ArraySamples((torch.arange(count),), torch.tensor(labels), "x")
-    sizes = np.diff(np.round(np.cumsum([0.0, *shares]) / sum(shares) * count))
-    if not sizes.all():
-        return
+    wanted = np.array(shares) / sum(shares)
+    if (wanted * count < len(shares)).any():
+        return  # a part might be left without samples
     parts = split(samples, shares, seed)
     places = [part.inputs[0].tolist() for part in parts]
     assert sorted(chain(*places)) == list(range(count))
-    assert [len(p) for p in places] == sizes.tolist()
-    for part, share in zip(parts, np.array(shares) / sum(shares), strict=True):
+    for part, share in zip(parts, wanted, strict=True):
+        assert abs(part.size - share * count) < len(shares)
         assert part.targets is not None
         for label in set(labels):
             found = int((part.targets == label).sum())
-            assert abs(found - share * labels.count(label)) <= 2 + len(set(labels))
+            assert abs(found - share * labels.count(label)) < 1
     again = split(samples, shares, seed)
     assert [part.inputs[0].tolist() for part in again] == places
 
