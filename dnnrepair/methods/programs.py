@@ -58,7 +58,7 @@ def smallest(
         DataError: if the solver gives up.
     """
     shape = (demands.signs.shape[2], demands.features.shape[1])
-    change = np.zeros(shape)
+    change: Floats = np.zeros(shape)
     used = np.empty((0, 2), np.int64)
     missed = 0.0
     progress.stage("solving", None)
@@ -105,13 +105,15 @@ def _solve(
         shape=(count, int(soft.sum())),
     )
     none = csr_array((size, slack.shape[1]))
-    rows = vstack(
-        [
-            hstack([-matrix, csr_array((count, extent)), -slack]),
-            hstack([eye_array(size), -bound, none]),
-            hstack([-eye_array(size), -bound, none]),
-        ]
-    ).tocsr()
+    rows = csr_array(
+        vstack(
+            [
+                hstack([-matrix, csr_array((count, extent)), -slack]),
+                hstack([eye_array(size), -bound, none]),
+                hstack([-eye_array(size), -bound, none]),
+            ]
+        )
+    )
     price = box * size * 10.0
     extra = extent + slack.shape[1]
     found = milp(
