@@ -253,17 +253,17 @@ def _judged(board: _Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterato
     names = {name for _, proposal in proposals for name in proposal.tensors}
     if not names:
         return
-    problem, near = board.problem, board.problem.tolerance
+    problem = board.problem
     asked = [
         (
-            Examination.of(board.subject, p.samples, names=names, tolerance=problem.tolerance),
-            b,
-            p,
-            n,
+            Examination.of(board.subject, part.samples, names=names, tolerance=problem.tolerance),
+            before,
+            part,
+            name,
         )
-        for p, b, n in (
-            (problem.selection, board.selection, "selection"),
-            (board.held_out, board.judge, "held-out"),
+        for name, part, before in (
+            ("selection", problem.selection, board.selection),
+            ("held-out", board.held_out, board.judge),
         )
     ]
     for method, proposal in proposals:
