@@ -57,7 +57,7 @@ class Arachne:
     candidates: int = 100  # in a population, at least 4
     generations: int = 100  # at most, after the first population
     localizer: str = "bidirectional"  # or "gradient" or "random"
-    count: int | None = None  # of weights; by default the whole Pareto front
+    count: int | None = None  # of weights, at least 1; by default the whole Pareto front
     reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" as published
     early: bool = True  # stop when nothing improved for more than a tenth of the generations
     keep_original: bool = True  # the present weights are in the first population; published: False
