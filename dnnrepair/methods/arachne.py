@@ -21,6 +21,7 @@ from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Task
 from dnnrepair.population import prepare
 from dnnrepair.progress import silent
+from dnnrepair.settings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +57,22 @@ class Arachne:
     candidates: int = 100  # in a population, at least 4
     generations: int = 100  # at most, after the first population
     localizer: str = "bidirectional"  # or "gradient" or "random"
-    count: int | None = None  # of weights; by default the whole Pareto front
+    count: int | None = None  # of weights, at least 1; by default the whole Pareto front
     reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" as published
     early: bool = True  # stop when nothing improved for more than a tenth of the generations
     keep_original: bool = True  # the present weights are in the first population; published: False
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            SettingError: if one is none of those known, or an alpha is not above 0.
+        """
+        _check_known("localizer", self.localizer, [str(one) for one in Localizer])
+        _check_known("reach", self.reach, ("behind", "all"))
+        if not all(alpha > 0 for alpha in self.alphas):
+            message = f"an alpha is {min(self.alphas):g}; it is above 0"
+            raise SettingError(message)
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return the fittest change for each alpha; see :class:`Method`."""
@@ -69,7 +82,7 @@ class Arachne:
         problem.progress.stage("recording activations", None)
         fitness = self._fitness(problem, part)
         evaluator = prepare(problem.subject, places, part.samples, fitness)
-        found = self._search(problem, part, places, evaluator)
+        found = self._search(problem, part, evaluator, _all_right(fitness))
         return [self._proposal(problem, evaluator, found, i) for i in range(len(self.alphas))]
 
     def _places(self, problem: Problem, part: Part) -> tuple[Place, ...]:
@@ -85,9 +98,6 @@ class Arachne:
     def _fitness(self, problem: Problem, part: Part) -> Fitness:
         """Return the fitness of all searches, those of one alpha side by side."""
         alphas = torch.tensor([alpha for alpha, _ in self._searches(problem)])
-        if bool((alphas <= 0).any()):
-            message = f"an alpha is {float(alphas.min()):g}; it is above 0"
-            raise SettingError(message)
         weights = torch.where(part.targets, alphas[:, None], 1.0) * part.cost
         weights *= weights.shape[1] / weights.sum(1, keepdim=True)  # 1 on average
         if problem.subject.facts.task is Task.REGRESS:
@@ -99,41 +109,47 @@ class Arachne:
         restarts = range(problem.seed + 1, problem.seed + 1 + self.restarts)
         return list(product(self.alphas, restarts))
 
-    def _search(
-        self, problem: Problem, part: Part, places: Sequence[Place], evaluator: Evaluator
-    ) -> Result:
+    def _search(self, problem: Problem, part: Part, evaluator: Evaluator, target: float) -> Result:
+        places = evaluator.places.sequence
         layers = list(dict.fromkeys(place.tensor for place in places))
         owner = torch.tensor([layers.index(place.tensor) for place in places])
         tensors = [problem.subject.tensors[name].detach().float() for name in layers]
         owner = owner.to(tensors[0].device)
         original = evaluator.originals.float() if self.keep_original else None
-        return search(
+        checkpoint = self._checkpoint(problem, part, places)
+        found = search(
             Rand1Bin(candidates=self.candidates),
             evaluator,
             arachne_box(tensors, owner),
             [seed for _, seed in self._searches(problem)],
             start=arachne_normal(tensors, owner, original=original),
-            stopping=self._stopping(part),
-            checkpoint=self._checkpoint(problem, part, places),
+            stopping=self._stopping(target),
+            checkpoint=checkpoint,
             progress=problem.progress,
             on_generation=_telling(problem, part, evaluator),
         )
+        if checkpoint is not None:
+            checkpoint.remove()
+        return found
 
-    def _stopping(self, part: Part) -> Stopping:
+    def _stopping(self, target: float) -> Stopping:
         if not self.early:
             return Stopping(generations=self.generations)
-        return replace(Stopping.arachne(self.generations), target=_all_right(part))
+        return replace(Stopping.arachne(self.generations), target=target)
 
     def _checkpoint(
         self, problem: Problem, part: Part, places: Sequence[Place]
     ) -> Checkpoint | None:
         if problem.checkpoint is None:
             return None
-        told = f"{self}{places}{problem.subject.digest}{problem.tolerance}"
+        told = f"{self}{problem.seed}{places}{problem.subject.digest}{problem.tolerance}"
         data = {"targets": part.targets, "cost": part.cost}
         data |= {f"x{i}": x for i, x in enumerate(part.samples.inputs)}
+        if part.samples.targets is not None:
+            data["y"] = part.samples.targets
         decided = sha256(f"{told}{digest(data)}".encode()).hexdigest()[:16]
-        return Checkpoint(problem.checkpoint, decided)
+        name = f"{problem.checkpoint.name}.{decided}.search"
+        return Checkpoint(problem.checkpoint.with_name(name), decided)
 
     def _proposal(
         self, problem: Problem, evaluator: Evaluator, found: Result, place: int
@@ -149,9 +165,19 @@ class Arachne:
         )
 
 
-def _all_right(part: Part) -> float:
-    """Return the fitness with which nothing more can be won; a wrong input is worth 0.6 at most."""
-    return part.samples.size * (1 - 1 / SCALE)
+def _check_known(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        message = f"the {what} {given!r} is unknown; {nearest(given, known)}"
+        raise SettingError(message)
+
+
+def _all_right(fitness: Fitness) -> float:
+    """Return the fitness with which nothing more can be won: that of all inputs right.
+
+    Of several searches the least: they differ by rounding, which is less than any wrong input.
+    """
+    weights = fitness.weights[0].mul(SCALE).round_()
+    return float(weights.sum(1, dtype=torch.float64).min()) / SCALE
 
 
 def _telling(problem: Problem, part: Part, evaluator: Evaluator) -> Callable[[State], None] | None:
