@@ -25,7 +25,8 @@ from dnnrepair.errors import NothingToFixError
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     """Compare repair methods on the same data.
 
-    All work on the same split, and nothing is patched. Options are those of patch. With --output report.html the trade-off of each method is drawn.
+    All work on the same split, and nothing is patched. Options are those of patch. With
+    --output report.html the trade-off of each method is drawn.
     """
     output, _ = ready(given)
     try:
