@@ -14,6 +14,7 @@ from dnnrepair.choosing import choose
 from dnnrepair.clock import Clock
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.goal import Aim, aim, aim_alike
+from dnnrepair.localize.head import Head
 from dnnrepair.methods.method import Problem
 from dnnrepair.patch import Patch
 from dnnrepair.patch_report import PartSize, PatchReport, Point
@@ -224,7 +225,7 @@ class _Board:
             checkpoint=options.checkpoint,
             progress=options.progress,
         )
-        notes = (*subject.notes, *aimed.notes)
+        notes = (*subject.notes, *_of_its_end(subject), *aimed.notes)
         if options.test is None:
             judge = answers.at(parts.held_out)
             held_out = part_of(samples, answers, aimed, parts.held_out, "held-out")
@@ -311,6 +312,14 @@ def _patch(board: _Board, one: _Judged) -> Patch:
         seed=board.problem.seed,
         verdict=_stored(one.held_out),
     )
+
+
+def _of_its_end(subject: Subject) -> tuple[str, ...]:
+    """Return what is to be known of a network that ends in probabilities."""
+    if subject.program is None:
+        return ()
+    note = Head.of(subject.program.sites, subject.facts).note
+    return (note,) if note else ()
 
 
 def _stored(verdict: Verdict) -> dict[str, Any]:
