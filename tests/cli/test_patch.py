@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,13 +67,13 @@ def test_the_patched_network_does_what_the_report_says(
     assert all(torch.equal(back[name], value) for name, value in learned(3)[0].items())
     shown = dnnrepair("show", chosen["patch"])
     assert shown.code == 0
-    assert "2.weight" in shown.out
+    assert "weight[" in shown.out
 
 
 def test_the_report_keeps_its_schema(dnnrepair: Run, files: Files) -> None:
     said = dnnrepair("patch", *files.arguments(*QUICK, "--output-format", "json"))
     assert said.code == 0
-    schema = json.loads(dnnrepair("schema", "patch").out)
+    schema = json.loads(dnnrepair("schema", "--kind", "patch").out)
     validate(json.loads(said.out), schema)
 
 
@@ -147,15 +148,12 @@ def test_nothing_to_do_is_no_failure(dnnrepair: Run, files: Files) -> None:
     assert (said.code, said.out) == (0, "")
     assert "nothing to do: the network gets all" in said.err
 
-    few = right.clone()
-    few[((y == 0) & ~right).nonzero()[:, 0]] = True
-    none = few & ~((y == 0) & ~right)
-    none[((y == 1) & ~right).nonzero()[:, 0]] = True
-    np.savez(good, x=x[none].numpy(), y=y[none].numpy())
+    others = right | (y != 0)
+    np.savez(good, x=x[others].numpy(), y=y[others].numpy())
     said = dnnrepair("patch", *files.arguments("--data", good, "--fix", "0"))
     assert said.code == 0
     assert "no input is misclassified as asked (errors of class 0)" in said.err
-    assert "errors (true:predicted) are 1:" in said.err
+    assert "errors (true:predicted) are " in said.err
     assert list(files.folder.glob("*.patch")) == []
 
 
@@ -180,8 +178,11 @@ def bad_data(folder: Path) -> None:
         (("--data", "three.npz", "--fix", "all"), "too few"),
         (("--data", "bare.npz"), "labels"),
         (("--data", "nan.npz"), "NaN"),
-        (("--data", "values.npz", "--fix", "1:0"), "names a class, and the network predicts values"),
-        (("--data", "high.npz"), "labels run from 5 to 7"),
+        (
+            ("--data", "values.npz", "--fix", "1:0"),
+            "names a class, and the network predicts values",
+        ),
+        (("--data", "high.npz"), "labels run from 5"),
         (("--data", "data.npz", "--test-data", "bare.npz"), "labels"),
         (("--fix", "2:2"), "--fix 2:2"),
         (("--fix", "1:7"), "class 7 is out of range: the network has 3"),
@@ -256,18 +257,18 @@ def test_a_full_disk_leaves_the_old_patch_whole(
     target = files.folder / "model.patch"
     target.write_bytes(b"the old patch")
 
-    def full(path: Path, content: bytes) -> None:
-        with path.with_name(".half").open("wb") as file:
-            file.write(content[:10])
-        path.with_name(".half").unlink()
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            super().write(content[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dnnrepair.files._replace", full)
+    monkeypatch.setattr("os.fdopen", lambda handle, mode: Full(handle, mode))
     said = dnnrepair("patch", *files.arguments(*QUICK))
     assert said.code == 2
     assert "cannot write" in said.err
     assert "no space left" in said.err
     assert target.read_bytes() == b"the old patch"
+    assert list(files.folder.glob(".dnnrepair-*")) == []
 
 
 class Impatient(Silent):
@@ -305,8 +306,3 @@ def test_a_model_by_name_has_its_patch_in_the_current_folder() -> None:
     assert beside("models:cnn@weak") == Path("cnn-weak.patch")
     assert beside("timm:resnet18.a1") == Path("resnet18.a1.patch")
     assert beside("some/net.pt") == Path("some/net.patch")
-
-
-def test_type_of_arguments(files: Files) -> None:
-    given: Any = files.arguments("--seed", 1)
-    assert given[-1] == 1
