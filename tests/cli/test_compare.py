@@ -84,7 +84,7 @@ def test_one_that_cannot_work_here_is_listed_as_skipped(dnnrepair: Run, files: F
         (("--methods", "anchord"), 2, "did you mean 'anchored'"),
         (("--methods", "anchored", "--set", "random.count=3"), 2, "random is not used here"),
         (("--output", "model.pt"), 2, "will not write model.pt"),
-        (("--fix", "1:1"), 2, "--fix 1:1"),
+        (("--methods", "anchored", "--fix", "1:1"), 2, "--fix 1:1"),
     ],
 )
 def test_bad_usage_is_refused_in_one_line(
