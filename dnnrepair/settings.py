@@ -146,8 +146,7 @@ def _converted(value: object, kind: type[Any]) -> Value:
         return _parsed(value.strip(), kind)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    found: Value = value if type(value) is kind and isinstance(value, kind) else None
-    return found
+    return cast("Value", value) if type(value) is kind else None
 
 
 def _parsed(text: str, kind: type[Any]) -> Value:
