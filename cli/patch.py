@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
 @search_options
 @click.option("--patch", "target", type=_FILE, metavar="FILE", help="Default: MODEL.patch.")
-@click.option("--pareto", is_flag=True, help="Write every proposed patch, numbered.")
+@click.option("--pareto", is_flag=True, help="Write all that would do, numbered.")
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
@@ -40,7 +40,7 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     """
     target = given["target"] or beside(given["model"])
     output, inputs = ready(given)
-    check_writable(target, keep=inputs)
+    check_writable(target, keep=[*inputs, *([output.path] if output.path else [])])
     try:
         outcome = repaired(given, [given["method"]], checkpoint=target)
     except NothingToFixError as error:
@@ -66,7 +66,7 @@ def delivered_nothing(error: NothingToFixError) -> Exit:
 
 
 def _written(outcome: Outcome, target: Path, *, pareto: bool) -> Outcome:
-    """Write the chosen patch, or all of them, and name the files in the report."""
+    """Write the chosen patch, or all accepted ones, and name the files in the report."""
     from dnnrepair.patches.file import write_patch
     from dnnrepair.patching import named
 
@@ -74,7 +74,7 @@ def _written(outcome: Outcome, target: Path, *, pareto: bool) -> Outcome:
     for place, (point, patch) in enumerate(
         zip(outcome.report.points, outcome.patches, strict=True)
     ):
-        if pareto and patch.count:
+        if pareto and point.accepted:
             names[place] = target.with_name(f"{target.stem}-{place + 1}{target.suffix}")
         if point.chosen:
             names[place] = target

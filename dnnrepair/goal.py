@@ -122,7 +122,11 @@ def aim_alike(goal: Goal, found: Aim, answers: Answers) -> Aim:
     everywhere = replace(goal, protect_indices=None, protect=("all",))
     named = goal.fix_indices is not None or "top" in goal.fix
     kinds = tuple(f"{true}:{taken}" for true, taken in found.pairs) if named else goal.fix
-    targets = targets_of(kinds or ("all",), answers)
+    try:
+        targets = targets_of(kinds or ("all",), answers)
+    except NothingToFixError as error:
+        message = f"the data that are to judge hold none of the errors to be fixed: {error}"
+        raise DataError(message) from error
     kept = goal if goal.protect_indices is None else everywhere
     protected, _ = _protected(kept, answers, targets.mask)
     return replace(

@@ -14,6 +14,7 @@ from dnnrepair.choosing import choose
 from dnnrepair.clock import Clock
 from dnnrepair.errors import DnnRepairError, NoChangeError
 from dnnrepair.goal import Aim, aim, aim_alike
+from dnnrepair.localize.head import Head
 from dnnrepair.methods.method import Problem
 from dnnrepair.patch import Patch
 from dnnrepair.patch_report import PartSize, PatchReport, Point
@@ -120,7 +121,7 @@ def repair(
         accepted=place is not None,
         reason=reason,
         skipped=skipped,
-        notes=(*subject.notes, *board.aim.notes),
+        notes=board.notes,
         stages=tuple(clock.stages),
     )
     return Outcome(report=report, patches=patches)
@@ -160,13 +161,23 @@ def _proposed(
     skipped = []
     for chosen in methods:
         try:
-            found += [(chosen.name, proposal) for proposal in chosen.propose(board.problem)]
+            proposals = chosen.propose(board.problem)
+            found += [(chosen.name, _storable(board.subject, one)) for one in proposals]
         except DnnRepairError as error:
             if len(methods) == 1 and not isinstance(error, NoChangeError):
                 raise
             skipped.append(f"{chosen.name}: {error}")
         clock.lap(chosen.name)
     return found, tuple(skipped)
+
+
+def _storable(subject: Subject, proposal: Proposal) -> Proposal:
+    """Round new values to what the network's file can hold: what is judged can be stored."""
+    tensors = {
+        name: value.to(subject.stored.get(name, value.dtype)).to(value.dtype)
+        for name, value in proposal.tensors.items()
+    }
+    return replace(proposal, tensors=tensors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +188,7 @@ class _Board:
         subject: the network.
         problem: what methods see.
         aim: what is to be fixed, of all the data that are split.
+        notes: what the user should know.
         selection: answers of the untouched network to the part that chooses.
         held_out: the part that judges.
         judge: answers of the untouched network to that.
@@ -187,6 +199,7 @@ class _Board:
     subject: Subject
     problem: Problem
     aim: Aim
+    notes: tuple[str, ...]
     selection: Answers
     held_out: Part
     judge: Answers
@@ -212,6 +225,7 @@ class _Board:
             checkpoint=options.checkpoint,
             progress=options.progress,
         )
+        notes = (*subject.notes, *_of_its_end(subject), *aimed.notes)
         if options.test is None:
             judge = answers.at(parts.held_out)
             held_out = part_of(samples, answers, aimed, parts.held_out, "held-out")
@@ -220,10 +234,12 @@ class _Board:
             judge = _answers(subject, test, goal)
             alike = aim_alike(goal, aimed, judge)
             held_out = part_of(test, judge, alike, torch.arange(len(judge)), "held-out")
+            notes = (*notes, *(f"{test.name}: {note}" for note in alike.notes))
         return cls(
             subject=subject,
             problem=problem,
             aim=aimed,
+            notes=notes,
             selection=answers.at(parts.selection),
             held_out=held_out,
             judge=judge,
@@ -302,6 +318,14 @@ def _patch(board: _Board, one: _Judged) -> Patch:
         seed=board.problem.seed,
         verdict=_stored(one.held_out),
     )
+
+
+def _of_its_end(subject: Subject) -> tuple[str, ...]:
+    """Return what is to be known of a network that ends in probabilities."""
+    if subject.program is None:
+        return ()
+    note = Head.of(subject.program.sites, subject.facts).note
+    return (note,) if note else ()
 
 
 def _stored(verdict: Verdict) -> dict[str, Any]:

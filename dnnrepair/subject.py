@@ -52,6 +52,7 @@ class Subject:
         digest: of its tensors.
         device: where it runs.
         notes: what the user should know about how it was obtained.
+        stored: types in which its file holds tensors of the state, where they are others.
     """
 
     program: Program | None
@@ -64,6 +65,7 @@ class Subject:
     device: torch.device
     state: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stored: Mapping[str, torch.dtype] = field(default_factory=dict)
 
 
 def open_subject(request: Request) -> Subject:
@@ -164,6 +166,7 @@ def assemble(
         device=device,
         state=loaded.state,
         notes=(*loaded.notes, *notes, *(samples.notes if samples else ())),
+        stored=loaded.stored,
     )
 
 

@@ -110,3 +110,58 @@ def test_the_defaults_of_every_rule_are_in_range(code: str) -> None:
     known = settings_of(rules[code])
     configured(rules[code], {name: setting.default for name, setting in known.items()}, code)
     assert all(setting.meaning for setting in known.values()), "a limit without a comment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searching:
+    """A method with settings that rules do not have."""
+
+    name: ClassVar[str] = "searching"
+    alphas: tuple[float, ...] = (1.0, 10.0)  # above 0, in [0.5, 100]
+    shifts: tuple[float, ...] = (-1.0, 1.0)
+    count: int | None = None  # of weights, at least 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("alphas", "2", (2.0,)),
+        ("alphas", " 1, 2.5,3e1 ", (1.0, 2.5, 30.0)),
+        ("alphas", (1.0, 2.0), (1.0, 2.0)),
+        ("shifts", "-5", (-5.0,)),
+        ("count", "12", 12),
+        ("count", 12, 12),
+    ],
+)
+def test_numbers_with_commas_and_optional_ones_are_read(
+    name: str, value: object, meant: object
+) -> None:
+    assert getattr(configured(Searching, {name: value}, "searching"), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alphas", ""),
+        ("alphas", "1,,2"),
+        ("alphas", "1,nan"),
+        ("alphas", "1,inf"),
+        ("alphas", "1,0.4"),
+        ("alphas", "1;2"),
+        ("alphas", 3.0),
+        ("shifts", "a"),
+        ("count", "0"),
+        ("count", "1.5"),
+        ("count", "none"),
+        ("count", True),
+    ],
+)
+def test_of_those_each_number_is_checked(name: str, value: object) -> None:
+    with pytest.raises(SettingError, match=rf"searching\.{name} takes .*default"):
+        configured(Searching, {name: value}, "searching")
+
+
+def test_what_is_optional_keeps_its_default() -> None:
+    assert configured(Searching, {}, "searching").count is None
+    assert settings_of(Searching)["count"].kind is int
+    assert settings_of(Searching)["alphas"].kind is tuple

@@ -33,7 +33,7 @@ def fit(module: nn.Module, state: Mapping[str, Tensor], name: str, arch: str) ->
         ModelError: the two differ; the message names the tensors.
     """
     expected = module.state_dict()
-    state, notes = _without_common_prefix(state, expected)
+    state, notes = without_common_prefix(state, expected)
     _compare(state, expected, name, arch)
     narrow = sorted({_dtype(v) for k, v in state.items() if v.dtype != expected[k].dtype})
     if narrow:
@@ -48,7 +48,7 @@ def fit(module: nn.Module, state: Mapping[str, Tensor], name: str, arch: str) ->
     return tuple(notes)
 
 
-def _without_common_prefix(
+def without_common_prefix(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> tuple[Mapping[str, Tensor], list[str]]:
     """Take off the attribute's name under which a trainer (Lightning) kept the network."""

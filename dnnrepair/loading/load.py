@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import ModelError
 from dnnrepair.loading.arch import build_arch, parse_arch
 from dnnrepair.loading.exported import load_exported
-from dnnrepair.loading.fit import fit
+from dnnrepair.loading.fit import fit, without_common_prefix
 from dnnrepair.loading.hub import build_timm, load_folder, load_timm
 from dnnrepair.loading.infer import infer
 from dnnrepair.loading.loaded import Loaded, of_module
@@ -21,6 +22,7 @@ from dnnrepair.loading.states import buffer_names, find_module, find_state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
     from torch import Tensor
 
 
@@ -82,4 +84,10 @@ def _with_arch(
     wanted = parse_arch(arch)
     module = build_timm(wanted) if wanted.source == "timm" else build_arch(wanted)
     notes = (*notes, *fit(module, state, name, arch))
-    return of_module(module, name, form, notes)
+    found = of_module(module, name, form, notes)
+    return replace(found, stored=_stored(state, found.state))
+
+
+def _stored(state: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> dict[str, torch.dtype]:
+    bare, _ = without_common_prefix(state, held)
+    return {k: v.dtype for k, v in bare.items() if k in held and v.dtype != held[k].dtype}

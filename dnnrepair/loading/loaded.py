@@ -28,6 +28,7 @@ class Loaded:
         buffers: names in ``state`` that are no parameters.
         trainable: names of the parameters that ask for a gradient; None if unknown.
         notes: what the user should know about how it was obtained.
+        stored: types in which the file holds tensors that the architecture has in others.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Loaded:
     buffers: frozenset[str] = field(default_factory=frozenset)
     trainable: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
+    stored: Mapping[str, torch.dtype] = field(default_factory=dict)
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

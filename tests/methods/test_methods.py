@@ -40,7 +40,8 @@ def right(given: Problem, tensors: dict[str, torch.Tensor], kind: str) -> torch.
     outputs = torch.func.functional_call(net, state, given.search.samples.inputs)
     wanted = given.search.samples.targets
     assert wanted is not None
-    return outputs.argmax(1) == wanted
+    found: torch.Tensor = outputs.argmax(1) == wanted
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in methods if name in QUICK])
