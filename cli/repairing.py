@@ -21,9 +21,10 @@ from dnnrepair.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dnnrepair.board import PatchOptions
     from dnnrepair.methods.method import Method
     from dnnrepair.patch_report import PatchReport
-    from dnnrepair.patching import Outcome, PatchOptions
+    from dnnrepair.patching import Outcome
     from dnnrepair.request import Request
 
 STYLES = ("text", "json", "markdown", "html")
@@ -79,8 +80,8 @@ def _options(
     checkpoint: Path | None,
     progress: Any,  # noqa: ANN401
 ) -> PatchOptions:
+    from dnnrepair.board import PatchOptions
     from dnnrepair.data import open_data
-    from dnnrepair.patching import PatchOptions
 
     test = given["test_data"]
     return PatchOptions(

@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from math import prod
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from dnnrepair import __version__
 from dnnrepair.answers import Examination
+from dnnrepair.board import Board, PatchOptions
 from dnnrepair.choosing import choose
 from dnnrepair.clock import Clock
 from dnnrepair.errors import DnnRepairError, NoChangeError
-from dnnrepair.goal import Aim, aim, aim_alike
-from dnnrepair.localize.head import Head
-from dnnrepair.methods.method import Problem
 from dnnrepair.patch import Patch
-from dnnrepair.patch_report import PartSize, PatchReport, Point
+from dnnrepair.patch_report import PatchReport, Point
 from dnnrepair.plain import plain
 from dnnrepair.population.places import with_twins
-from dnnrepair.progress import Progress, silent
-from dnnrepair.report import ModelCard
-from dnnrepair.splitting import SHARES, cut, in_memory, part_of
 from dnnrepair.verify import accepted, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from dnnrepair.answers import Answers
-    from dnnrepair.data import ArraySamples, Samples
     from dnnrepair.goal import Goal
-    from dnnrepair.methods.method import Method, Part, Proposal
-    from dnnrepair.risk import Risk
+    from dnnrepair.methods.method import Method, Proposal
     from dnnrepair.subject import Subject
     from dnnrepair.verdict import Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchOptions:
-    """How a repair is run.
-
-    Attributes:
-        seed: of whatever is random.
-        shares: of the data that are searched, that choose, and that judge.
-        test: data that judge instead of the last share; None for none.
-        layers: that may change; empty for any.
-        checkpoint: the file of the patch, beside which long searches are kept; None for nowhere.
-        progress: is told how far the work has come.
-    """
-
-    seed: int = 0
-    shares: tuple[float, float, float] = SHARES
-    test: Samples | None = None
-    layers: tuple[str, ...] = ()
-    checkpoint: Path | None = None
-    progress: Progress = field(default=silent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +62,12 @@ def repair(
     """
     options = options or PatchOptions()
     clock = Clock()
-    board = _Board.of(subject, goal, options)
+    board = Board.of(subject, goal, options)
     clock.lap("splitting the data")
     proposals, skipped = _proposed(board, methods, clock)
     options.progress.stage("judging", len(proposals))
     judged = list(_judged(board, proposals))
-    place, reason = choose(
-        [one.selection for one in judged], goal.max_broken, int(board.held_out.correct.sum())
-    )
+    place, reason = choose([one.selection for one in judged], goal.max_broken, board.unseen)
     patches = tuple(_patch(board, one) for one in judged)
     clock.lap("judging")
     report = PatchReport(
@@ -111,7 +76,7 @@ def repair(
         goal=board.aim.words,
         protect=goal.kept,
         max_broken=goal.max_broken,
-        parts=tuple(board.sizes()),
+        parts=board.sizes,
         methods=tuple(chosen.name for chosen in methods),
         points=tuple(
             _point(board, one, patch.count, taken=place == i)
@@ -154,7 +119,7 @@ def named(outcome: Outcome, files: Mapping[int, str]) -> Outcome:
 
 
 def _proposed(
-    board: _Board, methods: Sequence[Method], clock: Clock
+    board: Board, methods: Sequence[Method], clock: Clock
 ) -> tuple[list[tuple[str, Proposal]], tuple[str, ...]]:
     """Return what the methods propose, with their names, and why some could not."""
     found: list[tuple[str, Proposal]] = []
@@ -180,120 +145,34 @@ def _storable(subject: Subject, proposal: Proposal) -> Proposal:
     return replace(proposal, tensors=tensors)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Board:
-    """What all methods work on: the split data and what the untouched network makes of them.
-
-    Attributes:
-        subject: the network.
-        problem: what methods see.
-        aim: what is to be fixed, of all the data that are split.
-        notes: what the user should know.
-        selection: answers of the untouched network to the part that chooses.
-        held_out: the part that judges.
-        judge: answers of the untouched network to that.
-        card: the network and its data.
-        risk: what errors cost.
-    """
-
-    subject: Subject
-    problem: Problem
-    aim: Aim
-    notes: tuple[str, ...]
-    selection: Answers
-    held_out: Part
-    judge: Answers
-    card: ModelCard
-    risk: Risk
-
-    @classmethod
-    def of(cls, subject: Subject, goal: Goal, options: PatchOptions) -> _Board:
-        options.progress.stage("running the network", None)
-        samples = in_memory(subject.samples)
-        answers = _answers(subject, samples, goal)
-        aimed = aim(goal, answers)
-        shares = options.shares if options.test is None else (*options.shares[:2], 0.0)
-        parts = cut(answers, aimed, options.seed, shares)
-        problem = Problem(
-            subject=subject,
-            search=part_of(samples, answers, aimed, parts.search, "search"),
-            selection=part_of(samples, answers, aimed, parts.selection, "selection"),
-            max_broken=goal.max_broken,
-            seed=options.seed,
-            layers=options.layers,
-            tolerance=goal.tolerance,
-            checkpoint=options.checkpoint,
-            progress=options.progress,
-        )
-        notes = (*subject.notes, *_of_its_end(subject), *aimed.notes)
-        if options.test is None:
-            judge = answers.at(parts.held_out)
-            held_out = part_of(samples, answers, aimed, parts.held_out, "held-out")
-        else:
-            test = in_memory(options.test)
-            judge = _answers(subject, test, goal)
-            alike = aim_alike(goal, aimed, judge)
-            held_out = part_of(test, judge, alike, torch.arange(len(judge)), "held-out")
-            notes = (*notes, *(f"{test.name}: {note}" for note in alike.notes))
-        return cls(
-            subject=subject,
-            problem=problem,
-            aim=aimed,
-            notes=notes,
-            selection=answers.at(parts.selection),
-            held_out=held_out,
-            judge=judge,
-            card=_card(subject, answers),
-            risk=goal.risk,
-        )
-
-    def sizes(self) -> Iterator[PartSize]:
-        """Yield what each part holds."""
-        named = (
-            ("search", self.problem.search),
-            ("selection", self.problem.selection),
-            ("held-out", self.held_out),
-        )
-        for name, part in named:
-            yield PartSize(
-                name=name,
-                samples=part.samples.size,
-                right=int(part.correct.sum()),
-                targets=int(part.targets.sum()),
-                protected=int(part.protected.sum()),
-            )
-
-
-def _judged(board: _Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterator[_Judged]:
+def _judged(board: Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterator[_Judged]:
     """Yield the proposals with what each does to the selection and to the held-out part."""
     names = {name for _, proposal in proposals for name in proposal.tensors}
     if not names:
         return
-    problem = board.problem
+    tolerance, progress = board.problem.tolerance, board.problem.progress
+    shares = (board.selection, board.held_out)
     asked = [
-        (
-            Examination.of(board.subject, part.samples, names=names, tolerance=problem.tolerance),
-            before,
-            part,
-            name,
-        )
-        for name, part, before in (
-            ("selection", problem.selection, board.selection),
-            ("held-out", board.held_out, board.judge),
-        )
+        Examination.of(board.subject, share.part.samples, names=names, tolerance=tolerance)
+        for share in shares
     ]
     for method, proposal in proposals:
         selection, held_out = (
-            verify(before, examination.answers(proposal.tensors), part, name, board.risk)
-            for examination, before, part, name in asked
+            verify(
+                share.before,
+                examination.answers(proposal.tensors),
+                share.part,
+                share.name,
+                board.risk,
+            )
+            for share, examination in zip(shares, asked, strict=True)
         )
-        problem.progress.advance(1)
+        progress.advance(1)
         yield _Judged(method=method, proposal=proposal, selection=selection, held_out=held_out)
 
 
-def _point(board: _Board, one: _Judged, numbers: int, *, taken: bool) -> Point:
-    limit, unseen = board.problem.max_broken, int(board.held_out.correct.sum())
-    yes, reason = accepted(one.selection, limit, unseen)
+def _point(board: Board, one: _Judged, numbers: int, *, taken: bool) -> Point:
+    yes, reason = accepted(one.selection, board.problem.max_broken, board.unseen)
     return Point(
         method=one.method,
         name=one.proposal.name,
@@ -306,7 +185,7 @@ def _point(board: _Board, one: _Judged, numbers: int, *, taken: bool) -> Point:
     )
 
 
-def _patch(board: _Board, one: _Judged) -> Patch:
+def _patch(board: Board, one: _Judged) -> Patch:
     subject = board.subject
     assert subject.program is not None  # of a network that ran  # noqa: S101
     changed = with_twins(subject.program, one.proposal.tensors)
@@ -320,36 +199,7 @@ def _patch(board: _Board, one: _Judged) -> Patch:
     )
 
 
-def _of_its_end(subject: Subject) -> tuple[str, ...]:
-    """Return what is to be known of a network that ends in probabilities."""
-    if subject.program is None:
-        return ()
-    note = Head.of(subject.program.sites, subject.facts).note
-    return (note,) if note else ()
-
-
 def _stored(verdict: Verdict) -> dict[str, Any]:
     """Return the verdict as a patch file carries it."""
     found: dict[str, Any] = plain(asdict(verdict))
     return found
-
-
-def _answers(subject: Subject, samples: ArraySamples, goal: Goal) -> Answers:
-    return Examination.of(subject, samples, tolerance=goal.tolerance).answers()
-
-
-def _card(subject: Subject, answers: Answers) -> ModelCard:
-    facts = subject.facts
-    return ModelCard(
-        name=facts.model,
-        form=subject.form,
-        digest=subject.digest,
-        mode=facts.mode,
-        parameters=sum(prod(i.shape) for i in subject.infos.values() if not i.buffer),
-        data=facts.data,
-        samples=len(answers),
-        task=str(facts.task),
-        loss=facts.loss,
-        accuracy=float(answers.correct.double().mean()),
-        notes=subject.notes,
-    )

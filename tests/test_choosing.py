@@ -59,9 +59,7 @@ def by_hand(table: Sequence[Verdict], limit: float | None) -> set[int]:
     def worth(i: int) -> tuple[float, float]:
         one = table[i]
         saved = one.cost_before - one.cost_after
-        return (
-            (one.targets.hits, one.gain.value) if i in certain else (saved, one.targets.hits)
-        )
+        return (one.targets.hits, one.gain.value) if i in certain else (saved, one.targets.hits)
 
     left = certain or good
     return {i for i in left if not any(worth(j) > worth(i) for j in left)}

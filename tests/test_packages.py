@@ -22,6 +22,7 @@ LAYERS = (
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.patching",),
+    ("dnnrepair.board",),
     ("dnnrepair.localizing", "dnnrepair.choosing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
     ("dnnrepair.localize",),

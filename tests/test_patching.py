@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dnnrepair.bits import digest
+from dnnrepair.board import PatchOptions
 from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError, ModelError, NothingToFixError
 from dnnrepair.goal import Goal
@@ -16,7 +17,7 @@ from dnnrepair.kinds import Kind
 from dnnrepair.methods.last_layer import LastLayer
 from dnnrepair.methods.method import Proposal
 from dnnrepair.patches.applying import applied, reverted
-from dnnrepair.patching import PatchOptions, named, repair
+from dnnrepair.patching import named, repair
 from dnnrepair.risk import Risk
 from tests.methods.problems import network, subject
 
@@ -178,8 +179,8 @@ def test_patches_lead_to_the_network_that_was_judged_and_back() -> None:
         assert patch.result == digest(after)
         assert digest(reverted(after, patch)) == given.digest
         assert patch.count == point.numbers
-        assert patch.verdict["fixed"] == point.held_out.targets.hits
-        assert patch.verdict["broken"] == point.held_out.broken.hits
+        assert patch.verdict["targets"]["hits"] == point.held_out.targets.hits
+        assert patch.verdict["broken"]["hits"] == point.held_out.broken.hits
         assert patch.method == point.method
     assert digest({**given.state, **bias(0.1)}) == outcome.patches[3].result
 

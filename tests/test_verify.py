@@ -183,11 +183,10 @@ def judged(**given: Any) -> Any:
     return SimpleNamespace(**{**chosen, **given})
 
 
-def test_a_change_is_taken_if_it_fixes_targets_within_the_limit_at_no_higher_cost() -> None:
-    assert accepted(judged(), None)[0]
-    assert accepted(judged(), 0.005)[0]
-    assert accepted(judged(cost_after=9.0), None)[0]
-    assert accepted(judged(broken=Rate(0, 0)), 0.0)[0]
+def test_a_change_is_taken_if_it_fixes_targets_within_the_limit_at_a_lower_cost() -> None:
+    assert accepted(judged(), None, 400)[0]
+    assert accepted(judged(), 0.05, 400)[0]
+    assert accepted(judged(broken=Rate(0, 4000)), 0.005, 400)[0]
 
 
 @pytest.mark.parametrize(
@@ -195,13 +194,17 @@ def test_a_change_is_taken_if_it_fixes_targets_within_the_limit_at_no_higher_cos
     [
         ({"targets": Rate(0, 9)}, None, "fixes none of the inputs that were to be fixed"),
         ({"targets": Rate(0, 0)}, None, "fixes none"),
-        ({}, 0.004, "breaks 2/400 (0.5 %) of the inputs that were right, more than 0.4 %"),
-        ({"cost_after": 9.1}, None, "breaks more than it fixes"),
+        ({}, 0.004, "breaks 2/400 (0.5 %) of what was right, more than 0.4 %"),
+        ({}, 0.005, "too many to be sure of at most 0.5 % of other data"),
+        ({"broken": Rate(0, 0)}, 0.0, "to be sure"),
+        ({"broken": Rate(0, 400)}, 0.005, "to be sure"),
+        ({"cost_after": 9.0}, None, "breaks as much as it fixes, or more"),
+        ({"cost_after": 9.1}, None, "breaks as much as it fixes, or more"),
     ],
 )
 def test_any_other_change_is_not_and_the_reason_said(
     given_: dict[str, Any], limit: float | None, words: str
 ) -> None:
-    taken, reason = accepted(judged(**given_), limit)
+    taken, reason = accepted(judged(**given_), limit, 400)
     assert not taken
     assert words in reason

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.answers import Examination
+from dnnrepair.board import PatchOptions
 from dnnrepair.choosing import choose
 from dnnrepair.data import ArraySamples
 from dnnrepair.goal import Goal, error_types
@@ -19,7 +20,7 @@ from dnnrepair.methods.anchored import Anchored
 from dnnrepair.methods.arachne import Arachne
 from dnnrepair.methods.last_layer import LastLayer
 from dnnrepair.methods.random import Random
-from dnnrepair.patching import PatchOptions, repair
+from dnnrepair.patching import repair
 from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
