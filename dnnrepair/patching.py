@@ -46,7 +46,7 @@ class PatchOptions:
         shares: of the data that are searched, that choose, and that judge.
         test: data that judge instead of the last share; None for none.
         layers: that may change; empty for any.
-        checkpoint: where long searches are kept; None for nowhere.
+        checkpoint: the file of the patch, beside which long searches are kept; None for nowhere.
         progress: is told how far the work has come.
     """
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
-    ("dnnrepair.selection", "dnnrepair.settings", "dnnrepair.causes", "dnnrepair.layers"),
+    ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.patching",),
     ("dnnrepair.localizing", "dnnrepair.choosing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
@@ -35,6 +35,7 @@ LAYERS = (
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
+    ("dnnrepair.settings",),
     ("dnnrepair.plain",),
     ("dnnrepair.errors",),
 )

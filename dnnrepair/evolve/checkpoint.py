@@ -76,6 +76,10 @@ class Checkpoint:
             raise CheckpointError(self.path, _FOREIGN)
         return fresh.holding(held, strategy.drawing(fresh))
 
+    def remove(self) -> None:
+        """Delete the file, if there is one: the search is over, and what it found is kept."""
+        self.path.unlink(missing_ok=True)
+
     def _load(self) -> tuple[dict[str, str], dict[str, Tensor]]:
         try:
             with safe_open(self.path, framework="pt") as file:

@@ -13,6 +13,7 @@ from dnnrepair.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -74,10 +75,16 @@ class Result:
 class SearchInterrupted(KeyboardInterrupt):
     """The user has interrupted the search; the checkpoint is written."""
 
-    def __init__(self, result: Result) -> None:
-        """Carry what was found up to the last generation that was finished."""
+    def __init__(self, result: Result, kept: Path | None = None) -> None:
+        """Carry what was found up to the last generation that was finished.
+
+        Args:
+            result: of the search until then.
+            kept: the file from which it can go on, None if there is none.
+        """
         super().__init__("the search was interrupted")
         self.result = result
+        self.kept = kept
 
 
 def search(  # noqa: PLR0913 - what is searched for, and how one is told
@@ -132,7 +139,8 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         return run.result(run.search())
     except KeyboardInterrupt as stop:
         run.keep()
-        raise SearchInterrupted(run.result("interrupted")) from stop
+        kept = None if checkpoint is None else checkpoint.path
+        raise SearchInterrupted(run.result("interrupted"), kept) from stop
 
 
 @dataclass(slots=True)

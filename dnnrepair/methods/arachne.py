@@ -21,6 +21,7 @@ from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Task
 from dnnrepair.population import prepare
 from dnnrepair.progress import silent
+from dnnrepair.settings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +62,18 @@ class Arachne:
     early: bool = True  # stop when nothing improved for more than a tenth of the generations
     keep_original: bool = True  # the present weights are in the first population; published: False
 
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            SettingError: if one is none of those known, or an alpha is not above 0.
+        """
+        _check_known("localizer", self.localizer, tuple(Localizer))
+        _check_known("reach", self.reach, ("behind", "all"))
+        if not all(alpha > 0 for alpha in self.alphas):
+            message = f"an alpha is {min(self.alphas):g}; it is above 0"
+            raise SettingError(message)
+
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return the fittest change for each alpha; see :class:`Method`."""
         part = used(problem.search)
@@ -85,9 +98,6 @@ class Arachne:
     def _fitness(self, problem: Problem, part: Part) -> Fitness:
         """Return the fitness of all searches, those of one alpha side by side."""
         alphas = torch.tensor([alpha for alpha, _ in self._searches(problem)])
-        if bool((alphas <= 0).any()):
-            message = f"an alpha is {float(alphas.min()):g}; it is above 0"
-            raise SettingError(message)
         weights = torch.where(part.targets, alphas[:, None], 1.0) * part.cost
         weights *= weights.shape[1] / weights.sum(1, keepdim=True)  # 1 on average
         if problem.subject.facts.task is Task.REGRESS:
@@ -107,17 +117,21 @@ class Arachne:
         tensors = [problem.subject.tensors[name].detach().float() for name in layers]
         owner = owner.to(tensors[0].device)
         original = evaluator.originals.float() if self.keep_original else None
-        return search(
+        checkpoint = self._checkpoint(problem, part, places)
+        found = search(
             Rand1Bin(candidates=self.candidates),
             evaluator,
             arachne_box(tensors, owner),
             [seed for _, seed in self._searches(problem)],
             start=arachne_normal(tensors, owner, original=original),
             stopping=self._stopping(part),
-            checkpoint=self._checkpoint(problem, part, places),
+            checkpoint=checkpoint,
             progress=problem.progress,
             on_generation=_telling(problem, part, evaluator),
         )
+        if checkpoint is not None:
+            checkpoint.remove()
+        return found
 
     def _stopping(self, part: Part) -> Stopping:
         if not self.early:
@@ -129,11 +143,14 @@ class Arachne:
     ) -> Checkpoint | None:
         if problem.checkpoint is None:
             return None
-        told = f"{self}{places}{problem.subject.digest}{problem.tolerance}"
+        told = f"{self}{problem.seed}{places}{problem.subject.digest}{problem.tolerance}"
         data = {"targets": part.targets, "cost": part.cost}
         data |= {f"x{i}": x for i, x in enumerate(part.samples.inputs)}
+        if part.samples.targets is not None:
+            data["y"] = part.samples.targets
         decided = sha256(f"{told}{digest(data)}".encode()).hexdigest()[:16]
-        return Checkpoint(problem.checkpoint, decided)
+        name = f"{problem.checkpoint.name}.{decided}.search"
+        return Checkpoint(problem.checkpoint.with_name(name), decided)
 
     def _proposal(
         self, problem: Problem, evaluator: Evaluator, found: Result, place: int
@@ -147,6 +164,12 @@ class Arachne:
             tensors=evaluator.places.patched(problem.subject.tensors, best),
             settings={"alpha": alpha, "candidates": self.candidates, "localizer": self.localizer},
         )
+
+
+def _check_known(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        message = f"the {what} {given!r} is unknown; {nearest(given, known)}"
+        raise SettingError(message)
 
 
 def _all_right(part: Part) -> float:

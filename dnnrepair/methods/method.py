@@ -66,7 +66,7 @@ class Problem:
         seed: of whatever is random.
         layers: names of the layers whose weights may change, or their tensors; empty for any.
         tolerance: by which a predicted value may be off, above 0.
-        checkpoint: file that keeps a long search, None for none.
+        checkpoint: the file of the patch; long searches are kept beside it. None to keep none.
         progress: is told how far the work has come.
     """
 
