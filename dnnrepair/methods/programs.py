@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CLOSE = 1e-7  # by which an inequality may be missed; HiGHS's own tolerance
 SLACK = 1e-3  # by which one must hold to be forgotten
 AT_ONCE = 400  # inequalities that are added in a round
+MANY = 500  # inequalities of which those that hold with slack are forgotten
 ROUNDS = 500
 INFEASIBLE = 2  # a status of scipy's linprog
 
@@ -81,7 +82,7 @@ def smallest(
     """
     change: Floats = np.zeros((demands.width, demands.features.shape[1]))
     used: Positions = np.empty((0, 2), np.int64)
-    best, missed = -np.inf, 0.0
+    best, missed = 0.0, 0.0
     progress.stage("solving", None)
     for _ in range(ROUNDS):
         fresh = _missed_most(demands, change, used)
@@ -93,7 +94,7 @@ def smallest(
         if found is None:
             return conflict(demands, used, box)
         change, missed = found.change.reshape(change.shape), found.missed
-        if found.objective > best + max(CLOSE, abs(best) * CLOSE):  # so that no round comes again
+        if len(used) > MANY and found.objective > best * (1 + CLOSE) + CLOSE:  # no round returns
             best, used = found.objective, used[found.slack < SLACK]
     message = (
         f"no solution after {ROUNDS} rounds of the linear program; fix or protect fewer inputs"
