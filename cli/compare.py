@@ -23,9 +23,10 @@ from dnnrepair.errors import NothingToFixError
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-    """Compare all repair methods on the same split of the data; nothing is patched.
+    """Compare repair methods on the same data.
 
-    Options are those of patch. With --output report.html the trade-off of each method is drawn.
+    All work on the same split, and nothing is patched. Options are those of patch. With
+    --output report.html the trade-off of each method is drawn.
     """
     output, _ = ready(given)
     try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dnnrepair.program import Program
     from dnnrepair.subject import Subject
 
-BATCH = 512  # inputs at a time
+BATCH = 128  # inputs at a time; the activations of more leave the cache
 MOST = 4  # times the input's size that may be kept of each input
 
 

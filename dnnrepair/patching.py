@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -255,15 +255,21 @@ def _judged(board: _Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterato
         return
     problem = board.problem
     asked = [
-        (Examination.of(board.subject, p.samples, names=names, tolerance=problem.tolerance), b, p)
-        for p, b in ((problem.selection, board.selection), (board.held_out, board.judge))
+        (
+            Examination.of(board.subject, part.samples, names=names, tolerance=problem.tolerance),
+            before,
+            part,
+            name,
+        )
+        for name, part, before in (
+            ("selection", problem.selection, board.selection),
+            ("held-out", board.held_out, board.judge),
+        )
     ]
     for method, proposal in proposals:
         selection, held_out = (
-            verify(
-                before, examination.answers(proposal.tensors), part, part.samples.name, board.risk
-            )
-            for examination, before, part in asked
+            verify(before, examination.answers(proposal.tensors), part, name, board.risk)
+            for examination, before, part, name in asked
         )
         problem.progress.advance(1)
         yield _Judged(method=method, proposal=proposal, selection=selection, held_out=held_out)
@@ -299,17 +305,9 @@ def _patch(board: _Board, one: _Judged) -> Patch:
 
 
 def _stored(verdict: Verdict) -> dict[str, Any]:
-    """Return the counts that a patch file carries."""
-    return {
-        "part": verdict.part,
-        "samples": verdict.samples,
-        "fixed": verdict.targets.hits,
-        "targets": verdict.targets.tries,
-        "broken": verdict.broken.hits,
-        "right_before": verdict.before.hits,
-        "right_after": verdict.after.hits,
-        "gain": plain(verdict.gain.value),
-    }
+    """Return the verdict as a patch file carries it."""
+    found: dict[str, Any] = plain(asdict(verdict))
+    return found
 
 
 def _answers(subject: Subject, samples: ArraySamples, goal: Goal) -> Answers:

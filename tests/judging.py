@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def answered(labels: Sequence[int], predicted: Sequence[int], classes: int = 3) -> Answers:
+def answered(labels: Sequence[int], predicted: Sequence[int], *, classes: int = 3) -> Answers:
     """Return answers with classes; where -1 is predicted, they are undefined."""
     wanted, taken = (
         torch.tensor(list(values), dtype=torch.int64) for values in (labels, predicted)

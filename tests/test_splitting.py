@@ -52,10 +52,16 @@ def test_each_kind_of_answer_gives_each_part_its_share(
     assert parts(cut(answers, meant, seed, shares)) == places
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=12))
-def test_four_targets_of_any_kinds_leave_one_for_each_part(wrong: Pairs) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=12),
+    st.tuples(*[st.integers(4, 12)] * 3),
+)
+def test_four_targets_of_any_kinds_leave_one_for_each_part(
+    wrong: Pairs, right: tuple[int, ...]
+) -> None:
     wrong = [(a, b if b != a else (a + 1) % 3) for a, b in wrong]
-    answers = answered(*zip(*wrong, *RIGHT, strict=True))
+    others = [(kind, kind) for kind, count in enumerate(right) for _ in range(count)]
+    answers = answered(*zip(*wrong, *others, strict=True))
     places = parts(cut(answers, aim(Goal(fix=("all",)), answers), seed=1))
     assert all(any(i < len(wrong) for i in part) for part in places)
 

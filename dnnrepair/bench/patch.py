@@ -69,15 +69,8 @@ def joined(parts: list[BenchResult]) -> BenchResult:
 def _repaired(case: PatchCase, options: BenchOptions) -> list[Run]:
     network, x = case.behind()
     seeds, types = (QUICK_SEEDS, QUICK_TYPES) if options.quick else (SEEDS, TYPES)
-    return repairs(
-        case.recipe.name,
-        network,
-        x,
-        case.test_y,
-        types=types,
-        seeds=range(options.seed, options.seed + seeds),
-        progress=options.progress,
-    )
+    name = case.recipe.name
+    return repairs(name, network, x, case.test_y, types=types, seeds=seeds, options=options)
 
 
 def _of_case(

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.answers import Examination
-from dnnrepair.bench.patch_tables import pooled
-from dnnrepair.bench.repairs import SHARES, Run, contestants
+from dnnrepair.bench.patch_tables import by_method, pooled
+from dnnrepair.bench.repairs import CURVE, Run, run_all
 from dnnrepair.bench.result import BenchResult, Table
 from dnnrepair.data import ArraySamples
 from dnnrepair.goal import Goal
-from dnnrepair.patching import PatchOptions, repair
 from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dnnrepair.bench.patch_cases import PatchCase
     from dnnrepair.bench.result import BenchOptions
     from dnnrepair.subject import Subject
@@ -31,31 +28,22 @@ def mixed(case: PatchCase, options: BenchOptions) -> BenchResult:
     """Return what every method's boldest change does, and the one that it would take."""
     network, x = case.behind()
     subject = subject_of(network, (x, case.test_y))
-    options.progress.stage(f"repairing a tenth of all errors, {case.recipe.name}", SEEDS)
-    runs: dict[str, list[Run]] = {}
-    for seed in range(options.seed, options.seed + SEEDS):
-        for run in _runs(case.recipe.name, subject, seed):
-            runs.setdefault(run.method, []).append(run)
-        options.progress.advance(1)
+    seeds = range(options.seed, options.seed + SEEDS)
+    wanted = [(Goal(fix_indices=_drawn(subject, seed)), (-1, -1), seed) for seed in seeds]
+    found = run_all(f"{case.recipe.name}, mixed", network, x, case.test_y, wanted, options)
+    runs = by_method(run for run in found if run.method != CURVE)
     title = f"{case.recipe.name}: a random tenth of all errors to fix, unseen half ({SEEDS} seeds)"
     columns = ("method", "boldest: fixed", "broken", "accuracy", "taken", "fixed", "accuracy")
     rows = tuple(_row(method, some) for method, some in runs.items())
     return BenchResult("patch", (Table(title, columns, rows),), ())
 
 
-def _runs(data: str, subject: Subject, seed: int) -> Iterator[Run]:
+def _drawn(subject: Subject, seed: int) -> tuple[int, ...]:
+    """Return the inputs to fix."""
     assert isinstance(subject.samples, ArraySamples)  # given as arrays  # noqa: S101
     wrong = (~Examination.of(subject, subject.samples).answers().correct).nonzero()[:, 0]
     drawn = torch.randperm(len(wrong), generator=torch.Generator().manual_seed(seed))
-    chosen = wrong[drawn[: round(SHARE * len(wrong))]].tolist()
-    goal = Goal(fix_indices=tuple(sorted(chosen)))
-    options = PatchOptions(seed=seed, shares=SHARES)
-    for name, method in contestants().items():
-        report = repair(subject, goal, [method], options).report
-        right = next(part.right for part in report.parts if part.name == "held-out")
-        yield Run(
-            data=data, method=name, kind=(-1, -1), seed=seed, points=report.points, right=right
-        )
+    return tuple(sorted(wrong[drawn[: round(SHARE * len(wrong))]].tolist()))
 
 
 def _row(method: str, runs: list[Run]) -> tuple[str, ...]:

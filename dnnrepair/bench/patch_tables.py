@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dnnrepair.bench.repairs import ALPHAS, ARACHNE
+from dnnrepair.bench.repairs import ALPHAS, CURVE
 from dnnrepair.bench.result import Table
 from dnnrepair.bench.tradeoff import GRID, curve
 from dnnrepair.rate import Rate
@@ -25,9 +25,10 @@ def tables(data: str, runs: Sequence[Run]) -> Iterator[Table]:
     mine = [run for run in runs if run.data == data]
     count = f"{len({run.kind for run in mine})} error types, {len({r.seed for r in mine})} seeds"
     yield _curves(f"{data}: unseen targets fixed at each share of broken inputs ({count})", mine)
-    yield _taken(f"{data}: the change that each method would take ({count})", mine)
-    yield _by_type(f"{data}: error types, unseen half", mine)
-    yield _alphas(f"{data}: alpha of arachne, accuracy on the unseen half ({count})", mine)
+    each = [run for run in mine if run.method != CURVE]
+    yield _taken(f"{data}: the change that each method would take ({count})", each)
+    yield _by_type(f"{data}: error types, fixed of the unseen and change of accuracy", each)
+    yield _alphas(f"{data}: alpha of arachne, accuracy on the unseen half (one seed)", mine)
 
 
 def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -97,7 +98,7 @@ def _cell(runs: Sequence[Run], kind: tuple[int, int]) -> str:
 
 
 def _alphas(title: str, runs: Sequence[Run]) -> Table:
-    mine = [run for run in runs if run.method == ARACHNE]
+    mine = [run for run in runs if run.method == CURVE]
     rows = tuple(_alpha_row(alpha, mine) for alpha in ALPHAS)
     columns = ("alpha", "targets fixed", "broken", "true class", "confused class", "overall")
     return Table(title, columns, rows)

@@ -65,15 +65,7 @@ def sentiment(options: BenchOptions) -> BenchResult:
         options.seed,
         report=lambda _done: report(1),
     )
-    runs = repairs(
-        NAME,
-        network,
-        x[test],
-        y[test],
-        types=TYPES,
-        seeds=range(options.seed, options.seed + SEEDS),
-        progress=options.progress,
-    )
+    runs = repairs(NAME, network, x[test], y[test], types=TYPES, seeds=SEEDS, options=options)
     return BenchResult("patch", tuple(tables(NAME, runs)), ())
 
 

@@ -57,7 +57,7 @@ class Arachne:
     candidates: int = 100  # in a population, at least 4
     generations: int = 100  # at most, after the first population
     localizer: str = "bidirectional"  # or "gradient" or "random"
-    count: int | None = None  # of weights; by default the whole Pareto front
+    count: int | None = None  # of weights, at least 1; by default the whole Pareto front
     reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" as published
     early: bool = True  # stop when nothing improved for more than a tenth of the generations
     keep_original: bool = True  # the present weights are in the first population; published: False
@@ -68,7 +68,7 @@ class Arachne:
         Raises:
             SettingError: if one is none of those known, or an alpha is not above 0.
         """
-        _check_known("localizer", self.localizer, tuple(Localizer))
+        _check_known("localizer", self.localizer, [str(one) for one in Localizer])
         _check_known("reach", self.reach, ("behind", "all"))
         if not all(alpha > 0 for alpha in self.alphas):
             message = f"an alpha is {min(self.alphas):g}; it is above 0"
@@ -82,7 +82,7 @@ class Arachne:
         problem.progress.stage("recording activations", None)
         fitness = self._fitness(problem, part)
         evaluator = prepare(problem.subject, places, part.samples, fitness)
-        found = self._search(problem, part, places, evaluator)
+        found = self._search(problem, part, evaluator, _all_right(fitness))
         return [self._proposal(problem, evaluator, found, i) for i in range(len(self.alphas))]
 
     def _places(self, problem: Problem, part: Part) -> tuple[Place, ...]:
@@ -109,9 +109,8 @@ class Arachne:
         restarts = range(problem.seed + 1, problem.seed + 1 + self.restarts)
         return list(product(self.alphas, restarts))
 
-    def _search(
-        self, problem: Problem, part: Part, places: Sequence[Place], evaluator: Evaluator
-    ) -> Result:
+    def _search(self, problem: Problem, part: Part, evaluator: Evaluator, target: float) -> Result:
+        places = evaluator.places.sequence
         layers = list(dict.fromkeys(place.tensor for place in places))
         owner = torch.tensor([layers.index(place.tensor) for place in places])
         tensors = [problem.subject.tensors[name].detach().float() for name in layers]
@@ -124,7 +123,7 @@ class Arachne:
             arachne_box(tensors, owner),
             [seed for _, seed in self._searches(problem)],
             start=arachne_normal(tensors, owner, original=original),
-            stopping=self._stopping(part),
+            stopping=self._stopping(target),
             checkpoint=checkpoint,
             progress=problem.progress,
             on_generation=_telling(problem, part, evaluator),
@@ -133,10 +132,10 @@ class Arachne:
             checkpoint.remove()
         return found
 
-    def _stopping(self, part: Part) -> Stopping:
+    def _stopping(self, target: float) -> Stopping:
         if not self.early:
             return Stopping(generations=self.generations)
-        return replace(Stopping.arachne(self.generations), target=_all_right(part))
+        return replace(Stopping.arachne(self.generations), target=target)
 
     def _checkpoint(
         self, problem: Problem, part: Part, places: Sequence[Place]
@@ -172,9 +171,13 @@ def _check_known(what: str, given: str, known: Sequence[str]) -> None:
         raise SettingError(message)
 
 
-def _all_right(part: Part) -> float:
-    """Return the fitness with which nothing more can be won; a wrong input is worth 0.6 at most."""
-    return part.samples.size * (1 - 1 / SCALE)
+def _all_right(fitness: Fitness) -> float:
+    """Return the fitness with which nothing more can be won: that of all inputs right.
+
+    Of several searches the least: they differ by rounding, which is less than any wrong input.
+    """
+    weights = fitness.weights[0].mul(SCALE).round_()
+    return float(weights.sum(1, dtype=torch.float64).min()) / SCALE
 
 
 def _telling(problem: Problem, part: Part, evaluator: Evaluator) -> Callable[[State], None] | None:

@@ -29,7 +29,7 @@ class Random:
     """
 
     name: ClassVar[str] = "random"
-    alphas: tuple[float, ...] = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0)  # weights of inputs to fix, above 0
+    alphas: tuple[float, ...] = (10.0,)  # weights of inputs to fix, above 0
     count: int = 10  # of weights, at least 1
     candidates: int = 10000  # at least 4
 

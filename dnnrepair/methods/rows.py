@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
     from dnnrepair.subject import Subject
 
-BATCH = 512  # inputs that run through the network at a time
+BATCH = 128  # inputs at a time; the activations of more leave the cache
 CLOSE = 1e-2  # share of the largest output by which recomputed ones may differ
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from dnnrepair.errors import SettingError
 from dnnrepair.goal import Goal
 from dnnrepair.kinds import Kind
 
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-def parsed(*arguments: str | Path, options: Any = goal_options) -> dict[str, Any]:
+
+def parsed(*arguments: str | Path, options: Options = goal_options) -> dict[str, Any]:
     """Return what a command with these options is given."""
     seen: dict[str, Any] = {}
 

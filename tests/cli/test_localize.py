@@ -107,7 +107,9 @@ def test_values_within_the_tolerance_are_right(
     x = np.load(data)["x"]
     np.savez(here / "values.npz", x=x, y=np.zeros((len(x), 4), np.float32))
     given = (*arguments, "--data", here / "values.npz")
-    few, many = (dnnrepair(*given, "--tolerance", t, "--output-format", "json") for t in ("1", "0.5"))
+    few, many = (
+        dnnrepair(*given, "--tolerance", t, "--output-format", "json") for t in ("1", "0.5")
+    )
     assert few.code == many.code == 0
     assert 0 < json.loads(few.out)["negatives"] < json.loads(many.out)["negatives"]
     said = dnnrepair(*given, "--fix", "6:0")

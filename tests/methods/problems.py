@@ -66,7 +66,9 @@ def subject(kind: str) -> Subject:
     return subject_of(net, (x, y))
 
 
-def problem(given: Subject, *, fix: str = "all", shares: Any = (0.5, 0.2, 0.3), **more: Any) -> Problem:
+def problem(
+    given: Subject, *, fix: str = "all", shares: Any = (0.5, 0.2, 0.3), **more: Any
+) -> Problem:
     """Return the problem of fixing some errors of a network."""
     samples = in_memory(given.samples)
     tolerance = more.get("tolerance", 1.0)

@@ -1,138 +1,163 @@
-"""What every method owes, whatever it does inside."""
+"""Every registered method, on every kind of network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import nn
 
-from dnnrepair.answers import Examination
 from dnnrepair.bits import digest
-from dnnrepair.localize import Localizer, LocalizerSettings, contrast, localize
-from dnnrepair.methods.gradient import Gradient
+from dnnrepair.errors import SettingError, UnknownNameError
+from dnnrepair.methods.configured import configured_methods
 from dnnrepair.methods.method import methods, used
-from dnnrepair.methods.random import Random
-from tests.methods.problems import problem, subject
+from dnnrepair.methods.reach import behind
+from dnnrepair.settings import settings_of
+from dnnrepair.subject import subject_of
+from tests.methods.problems import NETWORKS, network, problem, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from dnnrepair.methods.method import Method, Problem
 
-    from torch import Tensor
-
-    from dnnrepair.methods.method import Method, Problem, Proposal
-
-SMALL: dict[str, dict[str, Any]] = {
-    "arachne": {"candidates": 8, "generations": 3, "alphas": (1.0, 10.0)},
-    "random": {"candidates": 50, "alphas": (1.0, 10.0)},
-    "gradient": {"weights": (1.0, 10.0), "steps": 10, "count": 20},
+QUICK = {
+    "arachne": ("candidates=20", "generations=15", "alphas=1,10"),
+    "random": ("candidates=100", "count=3", "alphas=1,10"),
+    "anchored": ("weights=1,10", "anchors=1", "steps=30"),
+    "last-layer": ("weights=1,10", "anchors=0", "steps=30"),
+    "gradient": ("weights=1,10", "steps=10", "count=20"),
+    "exact": (),
 }
 
 
-def made(name: str, **more: Any) -> Method:
-    return methods[name](**{**SMALL.get(name, {}), **more})
+def quick(name: str) -> Method:
+    given = [f"{name}.{text}" for text in QUICK.get(name, ())]
+    return configured_methods([name], given)[0]
 
 
-def fixed(given: Problem, found: Proposal) -> int:
-    asked = Examination.of(given.subject, given.search.samples)
-    return int((asked.answers(found.tensors).correct & given.search.targets).sum())
+def right(given: Problem, tensors: dict[str, torch.Tensor], kind: str) -> torch.Tensor:
+    """Return what the network gets right of the search part with these parameters."""
+    net, _, _ = network(kind)
+    state = {**net.state_dict(), **tensors}
+    outputs = torch.func.functional_call(net, state, given.search.samples.inputs)
+    wanted = given.search.samples.targets
+    assert wanted is not None
+    return outputs.argmax(1) == wanted
 
 
 @pytest.mark.parametrize("name", list(methods))
-def test_proposals_are_changes_of_parameters(name: str) -> None:
-    given = problem(subject("cnn"))
-    before = digest(given.subject.tensors)
-    found = made(name).propose(given)
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_each_method_proposes_something_for_each_network(name: str, kind: str) -> None:
+    given = problem(subject(kind))
+    before = {key: value.clone() for key, value in given.subject.tensors.items()}
+    found = quick(name).propose(given)
     assert found
-    assert len({proposal.name for proposal in found}) == len(found)
-    for proposal in found:
-        assert proposal.tensors
-        for tensor, value in proposal.tensors.items():
-            own = given.subject.tensors[tensor]
-            assert (value.shape, value.dtype) == (own.shape, own.dtype)
-            assert bool(value.isfinite().all())
-            assert value.data_ptr() != own.data_ptr()
-            assert not value.requires_grad
-    assert digest(given.subject.tensors) == before
+    assert len({one.name for one in found}) == len(found)
+    for one in found:
+        assert one.tensors
+        for key, value in one.tensors.items():
+            old = given.subject.tensors[key]
+            assert (value.shape, value.dtype) == (old.shape, old.dtype)
+            assert value.isfinite().all()
+            assert key in network(kind)[0].state_dict()
+    assert all(torch.equal(before[key], value) for key, value in given.subject.tensors.items())
+    boldest = right(given, dict(found[-1].tensors), kind)
+    if name != "random":
+        assert int((boldest & given.search.targets).sum()) > 0
+
+
+@pytest.mark.parametrize("name", list(methods))
+def test_the_selection_part_is_not_fitted_to(name: str) -> None:
+    given = problem(subject("mlp"))
+    other = replace(given, selection=given.search)
+    for one, same in zip(quick(name).propose(given), quick(name).propose(other), strict=True):
+        assert all(torch.equal(one.tensors[key], same.tensors[key]) for key in one.tensors)
 
 
 @pytest.mark.parametrize("name", list(methods))
 def test_the_same_problem_gets_the_same_proposals(name: str) -> None:
     given = problem(subject("cnn"))
-    first, second = made(name).propose(given), made(name).propose(given)
-    assert [p.name for p in first] == [p.name for p in second]
-    for one, other in zip(first, second, strict=True):
-        assert digest(one.tensors) == digest(other.tensors)
+    for one, same in zip(quick(name).propose(given), quick(name).propose(given), strict=True):
+        assert one.name == same.name
+        assert digest(one.tensors) == digest(same.tensors)
 
 
 @pytest.mark.parametrize("name", list(methods))
 def test_only_layers_that_may_change_do(name: str) -> None:
-    given = problem(subject("cnn"), layers=("head",))
-    for proposal in made(name).propose(given):
-        assert proposal.tensors.keys() <= {"head.weight", "head.bias"}
+    for one in quick(name).propose(problem(subject("cnn"), layers=("head",))):
+        assert one.tensors.keys() <= {"head.weight", "head.bias"}
 
 
-def changed_places(given: Problem, found: Sequence[Proposal]) -> set[tuple[str, int]]:
-    places = set()
-    for proposal in found:
-        for name, value in proposal.tensors.items():
-            there = (value != given.subject.tensors[name]).reshape(-1).nonzero()[:, 0]
-            places |= {(name, int(flat)) for flat in there}
-    return places
+@pytest.mark.parametrize("name", ["arachne", "random"])
+def test_a_search_changes_only_the_layers_that_may(name: str) -> None:
+    found = quick(name).propose(replace(problem(subject("mlp")), layers=("layers.0",)))
+    assert {key for one in found for key in one.tensors} == {"layers.0.weight"}
 
 
-def test_gradient_changes_no_other_weights_than_those_localized() -> None:
-    given = problem(subject("cnn"))
-    found = Gradient(weights=(1.0, 10.0), steps=5, count=12, reach="all").propose(given)
-    settings = LocalizerSettings(localizer=Localizer.GRADIENT, count=12, seed=given.seed)
-    part = used(given.search)
-    suspects = localize(given.subject, *contrast(part, given.seed), settings).places
-    own = given.subject.tensors
-    allowed = {
-        (p.tensor, int(torch.arange(own[p.tensor].numel()).view(own[p.tensor].shape)[p.index]))
-        for p in suspects
-    }
-    assert changed_places(given, found) == allowed
+def test_random_changes_as_many_weights_as_asked() -> None:
+    given = problem(subject("mlp"))
+    for one in quick("random").propose(given):
+        changed = sum(
+            int((value != given.subject.tensors[key]).sum()) for key, value in one.tensors.items()
+        )
+        assert changed in {0, 3}
 
 
-def descended(given: Problem, weight: float, steps: int, rate: float) -> dict[str, Tensor]:
-    """Return what Adam makes of the last layer, the whole network run in every step."""
-    part, program = used(given.search), given.subject.program
-    assert program is not None
-    assert part.samples.targets is not None
-    own = {n: given.subject.tensors[n].clone() for n in ("head.weight", "head.bias")}
-    weights = own["head.weight"].requires_grad_()
-    optimizer = torch.optim.Adam([weights], rate)
-    counts = torch.where(part.targets, weight, 1.0)
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-        optimizer.zero_grad()
-        logits = program.run(part.samples.inputs, tensors={"head.weight": weights})
-        loss = torch.nn.functional.cross_entropy(logits, part.samples.targets, reduction="none")
-        (counts * loss).mean().backward()
-        optimizer.step()
-    return {"head.weight": weights.detach()}
+def test_what_lies_behind_the_last_heavy_layer_is_cheap() -> None:
+    assert set(behind(subject("cnn"))) == {"fc.weight", "head.weight"}
+    assert set(behind(subject("lstm"))) == {"head.weight"}
+    assert set(behind(subject("mlp"))) == {"layers.0.weight", "head.weight"}
+    cheap = behind(subject("transformer"))
+    assert "head.weight" in cheap
+    assert not any("in_proj" in name or "embedding" in name for name in cheap)
 
 
-def test_gradient_is_adam_on_the_whole_network() -> None:
-    given = problem(subject("cnn"), layers=("head.weight",))
-    every = given.subject.tensors["head.weight"].numel()
-    (found,) = Gradient(weights=(5.0,), steps=20, count=every).propose(given)
-    wanted = descended(given, 5.0, 20, Gradient().rate)
-    assert torch.allclose(found.tensors["head.weight"], wanted["head.weight"], atol=1e-4)
+def test_a_network_that_ends_in_a_convolution_has_nothing_behind_it() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten())
+    x, y = torch.randn(8, 1, 4, 4), torch.arange(8) % 3
+    assert behind(subject_of(net.eval(), (x, y))) == ()
 
 
-def test_gradient_fixes_more_where_targets_weigh_more() -> None:
-    given = problem(subject("cnn"))
-    gentle, bold = Gradient(weights=(0.5, 50.0), steps=40).propose(given)
-    assert fixed(given, bold) > fixed(given, gentle)
+def test_used_inputs_are_those_that_count() -> None:
+    part = problem(subject("mlp"), fix="top").search
+    kept = used(part)
+    assert bool((kept.targets | kept.correct).all())
+    assert int(kept.targets.sum()) == int(part.targets.sum())
+    assert int(kept.correct.sum()) == int(part.correct.sum())
+    assert kept.samples.size < part.samples.size
 
 
-def test_random_draws_other_weights_for_another_seed() -> None:
-    given = problem(subject("cnn"))
-    patches = Random(candidates=50, alphas=(10.0,), count=3)
-    first = changed_places(given, patches.propose(given))
-    other = changed_places(given, patches.propose(replace(given, seed=1)))
-    assert len(first) <= 3
-    assert first != other
+@pytest.mark.parametrize("name", list(methods))
+def test_each_setting_of_each_method_can_be_given_as_text(name: str) -> None:
+    for key, setting in settings_of(methods[name]).items():
+        value = setting.default
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if value is not None:
+            (made,) = configured_methods([name], [f"{name}.{key}={text}"])
+            assert getattr(made, key) == value
+
+
+def test_settings_are_typed_and_checked() -> None:
+    (made,) = configured_methods(
+        ["arachne"], ["arachne.alphas=1, 2.5", "arachne.count=7", "arachne.early=no"]
+    )
+    given = {key: getattr(made, key) for key in ("alphas", "count", "early")}
+    assert given == {"alphas": (1.0, 2.5), "count": 7, "early": False}
+    for text, words in (
+        ("arachne.alphas=1,,2", "numbers with commas between"),
+        ("arachne.alphas=-1", "at least 0"),
+        ("arachne.alphas=1,inf", "at least 0"),
+        ("arachne.candidates=3", "at least 4"),
+        ("arachne.count=2.5", "an integer"),
+        ("arachne.count=0", "at least 1"),
+        ("arachne.candidate=3", "did you mean 'candidates'"),
+        ("arachne.localizer=gradeint", "did you mean 'gradient'"),
+        ("arachne.candidates=", "METHOD.key=value"),
+        ("candidates=8", "METHOD.key=value"),
+        ("random.candidates=8", "random is not used here; used: arachne"),
+    ):
+        with pytest.raises(SettingError, match=words):
+            configured_methods(["arachne"], [text])
+    with pytest.raises(UnknownNameError, match="did you mean 'arachne'"):
+        configured_methods(["arachn"])

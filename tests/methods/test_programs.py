@@ -216,3 +216,21 @@ def test_two_labels_of_one_input_exclude_each_other() -> None:
     assert isinstance(found, Conflict)
     check_conflict(found, demands, 100.0)
     assert {7, 31} == set(found.demands[:, 0].tolist())
+
+
+def test_a_lead_too_small_to_survive_rounding_must_grow() -> None:
+    base = torch.tensor([[0.0, 20.0, 20.0 + 2e-6], [0.0, 1.0, 20.0], [5.0, 0.0, 0.0]])
+    rows = Rows(
+        features=torch.ones(3, 2),
+        base=base,
+        wanted=torch.tensor([2, 2, 1]),
+        owner=torch.arange(3),
+        inputs=3,
+    )
+    fix = torch.tensor([False, False, True])
+    demands = Demands.of(rows, fix, margin=0.1, tolerance=1.0)
+    close = float(base[0, 2] - base[0, 1])
+    assert demands.needed[0, 1] == pytest.approx(20 * 1e-5 - close, rel=1e-3)
+    assert demands.needed[1, 1] == pytest.approx(0.1 - 19.0)
+    assert demands.needed[2, 0] == pytest.approx(5.1)
+    assert np.isneginf(demands.needed[[0, 1, 2], [2, 2, 1]]).all()

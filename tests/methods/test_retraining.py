@@ -59,8 +59,10 @@ def by_labels(given: Rows, weight: float, anchor: float) -> Callable[[Tensor], T
 
     def loss(change: Tensor) -> Tensor:
         outputs = given.base + given.features @ change.mT
-        wide = [torch.cat([torch.zeros_like(x), x], 1) if x.shape[1] == 1 else x
-                for x in (outputs, given.base)]
+        wide = [
+            torch.cat([torch.zeros_like(x), x], 1) if x.shape[1] == 1 else x
+            for x in (outputs, given.base)
+        ]
         total = torch.zeros(())
         for one in range(given.inputs):  # each is the mean of its rows
             own = given.owner == one
@@ -114,7 +116,7 @@ def test_values_are_trained_as_in_a_plain_loop(weight_and_anchor: tuple[float, f
 
 
 @pytest.mark.parametrize("values", [False, True])
-def test_wishes_do_not_feel_each_other(values: bool) -> None:  # noqa: FBT001
+def test_wishes_do_not_feel_each_other(values: bool) -> None:
     given = rows(3, values=values)
     wishes = [(1.0, 0.0), (20.0, 0.5), (3.0, 10.0)]
     for wish, change in zip(wishes, together(given, wishes), strict=True):
@@ -202,7 +204,7 @@ def test_values_end_closer_to_what_is_wanted() -> None:
 
 def test_what_it_cannot_do_it_says() -> None:
     given = problem(subject("mlp"), layers=("layers.0",))
-    with pytest.raises(SettingError, match="not among layers.0"):
+    with pytest.raises(SettingError, match=r"not among layers\.0"):
         proposed(given, [(1.0, 0.0)], 5)
     rng = torch.Generator().manual_seed(0)
     x, y = torch.randn(40, 4, generator=rng), torch.randint(0, 3, (40,), generator=rng)
