@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 
 from dnnrepair.answers import Examination
@@ -13,15 +12,12 @@ from dnnrepair.errors import NoChangeError, SettingError
 from dnnrepair.methods.demands import Demands
 from dnnrepair.methods.heads import Head
 from dnnrepair.methods.method import Proposal, method
-from dnnrepair.methods.programs import smallest
+from dnnrepair.methods.programs import Conflict, Solution, smallest
 from dnnrepair.methods.rows import rows_of
+from dnnrepair.observation import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from dnnrepair.methods.demands import Positions
     from dnnrepair.methods.method import Part, Problem
-    from dnnrepair.methods.programs import Solution
 
 NORMS = ("l1", "linf")
 _SHOWN = 5  # inputs named in a proof
@@ -64,26 +60,42 @@ class Exact:
         if self.norm not in NORMS:
             message = f"no norm is called {self.norm!r}; known: {', '.join(NORMS)}"
             raise SettingError(message)
+        if problem.subject.facts.task is Task.REGRESS and self.margin >= problem.tolerance:
+            message = f"the margin {self.margin:g} leaves nothing of the tolerance; give less"
+            raise SettingError(message)
         head = Head.of(problem.subject, problem.layers)
         search = problem.search
-        part = search.at((search.targets | search.protected).nonzero()[:, 0])
+        places = (search.targets | search.protected).nonzero()[:, 0]
+        part = search.at(places)
         rows = rows_of(problem.subject, part.samples, head)
         demands = Demands.of(
             rows, rows.of(part.targets), margin=self.margin, tolerance=problem.tolerance
         )
         reach = self.box * float(head.matrix(problem.subject.tensors).abs().max())
         found = smallest(demands, reach, self.norm, problem.progress)
-        if found.change is not None:
-            return list(self._proposed(problem, part, head, found, "smallest"))
+        if isinstance(found, Solution):
+            return [self._proposal(problem, part, head, found, "smallest")]
+        proof = _told(found, places[rows.owner.cpu()], reach)
         if not self.relax:
-            raise NoChangeError(self._proof(found, rows.owner.cpu().numpy(), reach))
+            message = f"{proof}; fix or protect fewer, or allow a larger box"
+            raise NoChangeError(message)
         closest = smallest(demands, reach, self.norm, problem.progress, relaxed=True)
-        return list(self._proposed(problem, part, head, closest, "closest, none fixes all"))
+        if isinstance(closest, Conflict):
+            message = f"{_told(closest, places[rows.owner.cpu()], reach)}; protect fewer inputs"
+            raise NoChangeError(message)
+        name = "closest, none fixes all"
+        return [self._proposal(problem, part, head, closest, name, proof=proof)]
 
-    def _proposed(
-        self, problem: Problem, part: Part, head: Head, found: Solution, name: str
-    ) -> Iterator[Proposal]:
-        """Yield the change, with what the network itself says of it."""
+    def _proposal(
+        self,
+        problem: Problem,
+        part: Part,
+        head: Head,
+        found: Solution,
+        name: str,
+        **more: str,
+    ) -> Proposal:
+        """Return the change, with what the network itself says of it."""
         change = torch.from_numpy(found.change).to(problem.subject.device)
         tensors = head.changed(problem.subject.tensors, change)
         asked = Examination.of(
@@ -91,7 +103,7 @@ class Exact:
         )
         right = asked.answers(tensors).correct
         fixed, kept = right & part.targets, right & part.protected
-        yield Proposal(
+        return Proposal(
             name=name,
             tensors=tensors,
             settings={
@@ -101,15 +113,18 @@ class Exact:
                 "certified": bool(right.all()),
                 "search targets fixed": f"{int(fixed.sum())} of {int(part.targets.sum())}",
                 "search protected kept": f"{int(kept.sum())} of {int(part.protected.sum())}",
+                **more,
             },
         )
 
-    def _proof(self, found: Solution, owner: Positions, reach: float) -> str:
-        inputs = np.unique(owner[found.used[:, 0]])
-        named = ", ".join(map(str, inputs[:_SHOWN].tolist()))
-        return (
-            f"no change of the last layer by at most {reach:.3g} a number fixes all targets and "
-            f"keeps all protected inputs: {len(found.used)} inequalities of {len(inputs)} inputs "
-            f"(such as {named} of those searched) contradict each other; protect fewer, or allow "
-            "a larger box"
-        )
+
+def _told(found: Conflict, owner: torch.Tensor, reach: float) -> str:
+    """Return the proof in words; ``owner (m,)`` is the input that each row belongs to."""
+    inputs = owner[torch.from_numpy(found.demands[:, 0])].unique().tolist()
+    named = ", ".join(map(str, inputs[:_SHOWN]))
+    few = named if len(inputs) <= _SHOWN else f"such as {named}"
+    return (
+        f"no change of the last layer by at most {reach:.3g} a number fixes all targets and keeps "
+        f"all protected inputs: the demands of {len(inputs)} inputs ({few} of the search part) "
+        f"contradict each other, by {found.excess:.3g}"
+    )

@@ -152,7 +152,7 @@ def _check_alone(program: Program, last: Site) -> None:
         names = set(site.tensors.values())
         if site.name != last.name and memory & {program.tensors[n].data_ptr() for n in names}:
             message = (
-                f"{last.layer} shares its weights with {site.op} {site.layer}; "
+                f"{last.tensors['weight']}, of the last layer, is also read by {site.op}; "
                 "choose a method that changes other layers"
             )
             raise ModelError(message)

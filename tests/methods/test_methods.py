@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from dnnrepair.bits import digest
 from dnnrepair.errors import SettingError, UnknownNameError
 from dnnrepair.methods.configured import configured_methods
 from dnnrepair.methods.method import methods, used
@@ -25,6 +26,8 @@ QUICK = {
     "random": ("candidates=100", "count=3", "alphas=1,10"),
     "anchored": ("weights=1,10", "anchors=1", "steps=30"),
     "last-layer": ("weights=1,10", "anchors=0", "steps=30"),
+    "gradient": ("weights=1,10", "steps=10", "count=20"),
+    "exact": (),
 }
 
 
@@ -44,7 +47,7 @@ def right(given: Problem, tensors: dict[str, torch.Tensor], kind: str) -> torch.
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in methods if name in QUICK])
+@pytest.mark.parametrize("name", list(methods))
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_each_method_proposes_something_for_each_network(name: str, kind: str) -> None:
     given = problem(subject(kind))
@@ -65,12 +68,26 @@ def test_each_method_proposes_something_for_each_network(name: str, kind: str) -
         assert int((boldest & given.search.targets).sum()) > 0
 
 
-@pytest.mark.parametrize("name", [name for name in methods if name in QUICK])
+@pytest.mark.parametrize("name", list(methods))
 def test_the_selection_part_is_not_fitted_to(name: str) -> None:
     given = problem(subject("mlp"))
     other = replace(given, selection=given.search)
     for one, same in zip(quick(name).propose(given), quick(name).propose(other), strict=True):
         assert all(torch.equal(one.tensors[key], same.tensors[key]) for key in one.tensors)
+
+
+@pytest.mark.parametrize("name", list(methods))
+def test_the_same_problem_gets_the_same_proposals(name: str) -> None:
+    given = problem(subject("cnn"))
+    for one, same in zip(quick(name).propose(given), quick(name).propose(given), strict=True):
+        assert one.name == same.name
+        assert digest(one.tensors) == digest(same.tensors)
+
+
+@pytest.mark.parametrize("name", list(methods))
+def test_only_layers_that_may_change_do(name: str) -> None:
+    for one in quick(name).propose(problem(subject("cnn"), layers=("head",))):
+        assert one.tensors.keys() <= {"head.weight", "head.bias"}
 
 
 @pytest.mark.parametrize("name", ["arachne", "random"])
