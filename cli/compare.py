@@ -23,9 +23,9 @@ from dnnrepair.errors import NothingToFixError
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-    """Compare all repair methods on the same split of the data; nothing is patched.
+    """Compare all repair methods on one split of the data.
 
-    Options are those of patch. With --output report.html the trade-off of each method is drawn.
+    Nothing is patched. Options are those of patch. With --output report.html the trade-off of each method is drawn.
     """
     output, _ = ready(given)
     try:

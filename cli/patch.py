@@ -32,7 +32,7 @@ _FILE = click.Path(path_type=Path)
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-    """Search a patch of weights that fixes chosen misclassifications.
+    """Search a patch of weights that fixes chosen errors.
 
     What is written is a patch file; MODEL stays as it is: see apply, revert and show. The data are
     split: one part is searched, one chooses among what was found, one that neither saw judges.
