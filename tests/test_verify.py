@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import multinomial
 
 from dnnrepair.data import ArraySamples
+from dnnrepair.kinds import Kind
 from dnnrepair.methods.method import Part
 from dnnrepair.rate import Rate
+from dnnrepair.risk import Risk
 from dnnrepair.verdict import Verdict
 from dnnrepair.verify import accepted, paired_gain, verify
 from tests.judging import answered, valued
@@ -61,8 +63,23 @@ def test_a_verdict_counts_inputs(rows: list[Any]) -> None:
     assert found.before == Rate(len(right), len(rows))
     assert found.after == Rate(len(right) + sum(fixed) - sum(broken), len(rows))
     assert found.gain.value == pytest.approx((sum(fixed) - sum(broken)) / len(rows))
-    assert found.cost_before == pytest.approx(sum(r[5] for r in wrong))
-    assert found.cost_after == pytest.approx(sum(r[5] for r in rows if r[2] != r[0]))
+    assert found.cost_before == len(wrong)
+    assert found.cost_after == sum(r[2] != r[0] for r in rows)
+
+
+def test_costs_are_those_of_the_answers_that_are_given() -> None:
+    risk = Risk(costs=((Kind(0, 1), 20.0),))
+    before, after = answered([0] * 4, [1] * 4), answered([0] * 4, [1, 2, 2, 0])
+    wrong = torch.ones(4, dtype=torch.bool)
+    part = Part(
+        samples=ArraySamples((torch.arange(4),), before.labels, "x"),
+        correct=~wrong,
+        targets=wrong,
+        protected=~wrong,
+        cost=torch.ones(4),
+    )
+    found = verify(before, after, part, "held-out", risk)
+    assert (found.cost_before, found.cost_after) == (80.0, 22.0)
 
 
 @given(st.lists(inputs, min_size=1, max_size=40))
