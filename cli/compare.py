@@ -23,16 +23,10 @@ from dnnrepair.errors import NothingToFixError
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-<<<<<<< HEAD
     """Compare repair methods on the same data.
 
     All work on the same split, and nothing is patched. Options are those of patch. With
     --output report.html the trade-off of each method is drawn.
-=======
-    """Compare all repair methods on one split of the data.
-
-    Nothing is patched. Options are those of patch. With --output report.html the trade-off of each method is drawn.
->>>>>>> drivertests
     """
     output, _ = ready(given)
     try:

@@ -32,11 +32,7 @@ _FILE = click.Path(path_type=Path)
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-<<<<<<< HEAD
     """Fix chosen misclassifications by a patch of weights.
-=======
-    """Search a patch of weights that fixes chosen errors.
->>>>>>> drivertests
 
     What is written is a patch file; MODEL stays as it is: see apply, revert and show. The data are
     split: one part is searched, one chooses among what was found, one that neither saw judges.
