@@ -16,7 +16,7 @@ from dnnrepair.methods import programs
 from dnnrepair.methods.demands import Demands
 from dnnrepair.methods.programs import Conflict, Solution, conflict, smallest
 from dnnrepair.methods.rows import Rows
-from dnnrepair.progress import silent
+from dnnrepair.progress import Silent, silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,6 +156,16 @@ def test_cuts_find_what_the_whole_program_has(
         assert (a @ found.change.ravel() - b).min() > -1e-5
 
 
+class Listening(Silent):
+    """Counts the rounds."""
+
+    rounds = 0
+
+    def note(self, text: str) -> None:
+        assert text.endswith("inequalities")
+        self.rounds += 1
+
+
 @pytest.mark.parametrize("many", [0, 20, 1000])
 @pytest.mark.parametrize("norm", ["l1", "linf"])
 def test_few_at_a_time_and_forgotten_are_as_good_as_all(
@@ -165,9 +175,11 @@ def test_few_at_a_time_and_forgotten_are_as_good_as_all(
     whole = solved_at_once(rows, 10.0, norm)
     monkeypatch.setattr(programs, "AT_ONCE", 3)
     monkeypatch.setattr(programs, "MANY", many)
-    found = smallest(demanded(rows), 10.0, norm, silent)
+    heard = Listening()
+    found = smallest(demanded(rows), 10.0, norm, heard)
     assert isinstance(found, Solution)
     assert norm_of(found.change, norm) == pytest.approx(whole, rel=1e-6)
+    assert heard.rounds < 100
 
 
 def test_endless_rounds_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
