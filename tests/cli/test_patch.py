@@ -211,14 +211,17 @@ def test_what_cannot_be_repaired_is_refused_in_one_line(
 
 
 def test_a_network_without_data_or_architecture_is_refused(dnnrepair: Run, files: Files) -> None:
-    for arguments in ((files.model, "--arch", "net:make"), (files.model, "--data", files.data)):
+    for arguments in (
+        (files.model, "--arch", "erring_net:make"),
+        (files.model, "--data", files.data),
+    ):
         said = dnnrepair("patch", *arguments)
         assert said.code == 2
         assert said.err.count("\n") == 1
 
 
 def test_of_a_softmax_the_logits_are_used_and_said_to_be(dnnrepair: Run, files: Files) -> None:
-    arguments = (*files.arguments(*QUICK, "--output-format", "json"), "--arch", "net:soft")
+    arguments = (*files.arguments(*QUICK, "--output-format", "json"), "--arch", "erring_net:soft")
     soft = json.loads(dnnrepair("patch", *arguments).out)
     bare = json.loads(dnnrepair("patch", *files.arguments(*QUICK, "--output-format", "json")).out)
     assert any("softmax" in note and "logits" in note for note in soft["notes"])
@@ -231,7 +234,16 @@ def test_of_a_softmax_the_logits_are_used_and_said_to_be(dnnrepair: Run, files: 
 def test_values_within_a_tolerance(dnnrepair: Run, here: Path, method: str) -> None:
     files = written(here, outputs=1)
     _, x, y = learned(1)
-    more = ("--arch", "net:single", "--task", "regress", "--tolerance", "0.6", "--method", method)
+    more = (
+        "--arch",
+        "erring_net:single",
+        "--task",
+        "regress",
+        "--tolerance",
+        "0.6",
+        "--method",
+        method,
+    )
     quick = SEARCH[4:] if method == "arachne" else ()
     np.savez(here / "test.npz", x=x[:200].numpy(), y=y[:200].numpy())
     said = dnnrepair(
