@@ -36,7 +36,7 @@ class Anchored:
     # of inputs to fix, times the anchor where that is above 1; above 0
     weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
     anchors: tuple[float, ...] = (1.0, 10.0)  # of the divergence from the old outputs, at least 0
-    steps: int = 60  # of Adam over all inputs, at least 1
+    steps: int = 100  # of Adam over all inputs, at least 1
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return one change for each weight and anchor; see :class:`Method`."""

@@ -43,7 +43,7 @@ class Files:
     folder: Path
 
     def arguments(self, *more: Any) -> tuple[Any, ...]:
-        return (self.model, "--arch", "erring_net:make", "--data", self.data, *more)
+        return (self.model, "--arch", "erring:make", "--data", self.data, *more)
 
 
 @cache
@@ -67,9 +67,9 @@ def learned(outputs: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 
 
 def written(folder: Path, outputs: int = 3) -> Files:
-    """Write ``net.py``, ``model.pt`` and ``data.npz``."""
+    """Write ``erring.py``, ``model.pt`` and ``data.npz``."""
     state, x, y = learned(outputs)
-    (folder / "erring_net.py").write_text(NETWORK)
+    (folder / "erring.py").write_text(NETWORK)
     torch.save(dict(state), folder / "model.pt")
     np.savez(folder / "data.npz", x=x.numpy(), y=y.numpy())
     return Files(folder / "model.pt", folder / "data.npz", folder)

@@ -212,7 +212,7 @@ def test_what_cannot_be_repaired_is_refused_in_one_line(
 
 def test_a_network_without_data_or_architecture_is_refused(dnnrepair: Run, files: Files) -> None:
     for arguments in (
-        (files.model, "--arch", "erring_net:make"),
+        (files.model, "--arch", "erring:make"),
         (files.model, "--data", files.data),
     ):
         said = dnnrepair("patch", *arguments)
@@ -221,7 +221,7 @@ def test_a_network_without_data_or_architecture_is_refused(dnnrepair: Run, files
 
 
 def test_of_a_softmax_the_logits_are_used_and_said_to_be(dnnrepair: Run, files: Files) -> None:
-    arguments = (*files.arguments(*QUICK, "--output-format", "json"), "--arch", "erring_net:soft")
+    arguments = (*files.arguments(*QUICK, "--output-format", "json"), "--arch", "erring:soft")
     soft = json.loads(dnnrepair("patch", *arguments).out)
     bare = json.loads(dnnrepair("patch", *files.arguments(*QUICK, "--output-format", "json")).out)
     assert any("softmax" in note and "logits" in note for note in soft["notes"])
@@ -236,7 +236,7 @@ def test_values_within_a_tolerance(dnnrepair: Run, here: Path, method: str) -> N
     _, x, y = learned(1)
     more = (
         "--arch",
-        "erring_net:single",
+        "erring:single",
         "--task",
         "regress",
         "--tolerance",
