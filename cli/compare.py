@@ -8,10 +8,9 @@ import click
 
 from dnnrepair.cli.command import Configured
 from dnnrepair.cli.options import debug_option, goal_options, model_options, seed_option
-from dnnrepair.cli.patch import METHODS, delivered_nothing
+from dnnrepair.cli.patch import METHODS
 from dnnrepair.cli.repairing import delivered, ready, repaired, search_options
 from dnnrepair.cli.values import names
-from dnnrepair.errors import NothingToFixError
 
 
 @click.command("compare", cls=Configured)
@@ -29,8 +28,4 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     --output report.html the trade-off of each method is drawn.
     """
     output, _ = ready(given)
-    try:
-        outcome = repaired(given, given["methods"] or METHODS)
-    except NothingToFixError as error:
-        return delivered_nothing(error)
-    return delivered(outcome.report, output)
+    return delivered(repaired(given, given["methods"] or METHODS).report, output)

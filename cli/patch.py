@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnnrepair.cli.command import Configured
-from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.options import debug_option, goal_options, model_options, seed_option
 from dnnrepair.cli.repairing import delivered, ready, repaired, search_options
-from dnnrepair.errors import NothingToFixError
 from dnnrepair.files import check_writable
 
 if TYPE_CHECKING:
@@ -41,10 +39,7 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     target = given["target"] or beside(given["model"])
     output, inputs = ready(given)
     check_writable(target, keep=[*inputs, *([output.path] if output.path else [])])
-    try:
-        outcome = repaired(given, [given["method"]], checkpoint=target)
-    except NothingToFixError as error:
-        return delivered_nothing(error)
+    outcome = repaired(given, [given["method"]], checkpoint=target)
     found = _written(outcome, target, pareto=given["pareto"])
     return delivered(found.report, output)
 
@@ -55,14 +50,6 @@ def beside(model: str) -> Path:
         name = model.partition(":")[2]
         return Path("".join(c if c.isalnum() or c in "-_." else "-" for c in name) + ".patch")
     return Path(model).with_suffix(".patch")
-
-
-def delivered_nothing(error: NothingToFixError) -> Exit:
-    """Say that there is nothing to do, which is no failure."""
-    from dnnrepair.cli import words
-
-    words.say(f"nothing to do: {error}")
-    return Exit.CLEAN
 
 
 def _written(outcome: Outcome, target: Path, *, pareto: bool) -> Outcome:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dnnrepair.errors import DataError, ModelError
+from dnnrepair.errors import DataError
 from dnnrepair.fitness import Arachne, Regression
 from dnnrepair.fitness.outputs import recall_nothing
+from dnnrepair.fixed_batch import filled
 from dnnrepair.loss import IGNORED_LABEL
 from dnnrepair.observation import Task
 from dnnrepair.population.scores import Judge
@@ -122,7 +123,7 @@ class Examination:
             ModelError: only weights are known, or the prediction depends on none of ``names``.
             SettingError: the tolerance is not above 0.
         """
-        program = running(subject)
+        program = subject.running
         size = program.batch_size or batch_size
         tail = _tail(program, samples, names, subject.device)
         recorded, targets = [], []
@@ -169,26 +170,6 @@ class Examination:
         ahead = outputs.full()[:, 0].argmax(0).cpu()
         predicted = torch.where(correct, labels, ahead).masked_fill(undefined, -1)
         return replace(found, labels=labels, predicted=predicted)
-
-
-def running(subject: Subject) -> Program:
-    """Return the program of a network.
-
-    Raises:
-        ModelError: if only its weights are known.
-    """
-    if subject.program is None:
-        message = "only weights are known, not the network; name its factory with --arch"
-        raise ModelError(message)
-    return subject.program
-
-
-def filled(inputs: Sequence[Tensor], size: int | None, device: torch.device) -> tuple[Tensor, ...]:
-    """Return a batch on a device, filled up where the network runs with one batch size only."""
-    moved = tuple(x.to(device) for x in inputs)
-    if size is None:
-        return moved
-    return tuple(x[torch.arange(size, device=device) % len(x)] for x in moved)
 
 
 def _tail(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
+from dnnrepair.fixed_batch import filled
 from dnnrepair.graph import is_ignored, named_arguments, read_sites
 from dnnrepair.inplace import Writes, find_writes, in_training
 from dnnrepair.outputs import prediction_place
@@ -228,8 +229,7 @@ class GraphProgram:
             if isinstance(first, Tensor):
                 shapes[site.name] = tuple(first.shape)
 
-        size = self.batch_size
-        inputs = [x if size is None else x[torch.arange(size) % len(x)] for x in example]
+        inputs = filled(example, self.batch_size)
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.run(inputs, watch=watch)

@@ -15,7 +15,7 @@ from dnnrepair.data import (
     open_data,
     samples_of,
 )
-from dnnrepair.errors import DataError, SettingError
+from dnnrepair.errors import DataError, ModelError, SettingError
 from dnnrepair.export import to_program
 from dnnrepair.loading import Loaded, load, tensors_of
 from dnnrepair.loss import guess_loss
@@ -66,6 +66,18 @@ class Subject:
     state: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     stored: Mapping[str, torch.dtype] = field(default_factory=dict)
+
+    @property
+    def running(self) -> Program:
+        """The program.
+
+        Raises:
+            ModelError: if only weights are known.
+        """
+        if self.program is None:
+            message = "only weights are known, not the network; name its factory with --arch"
+            raise ModelError(message)
+        return self.program
 
 
 def open_subject(request: Request) -> Subject:

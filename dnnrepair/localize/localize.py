@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dnnrepair.errors import ModelError, SettingError
+from dnnrepair.errors import SettingError
 from dnnrepair.localize.head import Head
 from dnnrepair.localize.measure import measure
 from dnnrepair.localize.scores import Scores
@@ -84,10 +84,7 @@ def localize(
         DataError: if the inputs do not fit, or have no labels.
     """
     settings = settings or LocalizerSettings()
-    program = subject.program
-    if program is None:
-        message = "only weights are known, not the network; name its factory with --arch"
-        raise ModelError(message)
+    program = subject.running
     network = Network.of(
         program=program,
         weights=Weights.of(subject, settings.layers),

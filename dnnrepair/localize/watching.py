@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from dnnrepair.fixed_batch import filled
 from dnnrepair.localize.affine import AffineUse
 from dnnrepair.localize.layout import Layout, layouts
 from dnnrepair.localize.recurrent import RecurrentUse
@@ -17,6 +16,7 @@ from dnnrepair.unrolled import Direction, Gating, is_plain, joined, states_of, u
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
     from torch import Tensor
 
     from dnnrepair.localize.head import Head
@@ -74,10 +74,7 @@ class Network:
 
     def run(self, batch: Batch) -> Run:
         """Run a batch; where gradients are enabled, they lead to the weights and to each use."""
-        size = self.program.batch_size
-        inputs = [x.to(self.device) for x in batch.inputs]
-        if size is not None:
-            inputs = [x[torch.arange(size) % len(x)] for x in inputs]
+        inputs = filled(batch.inputs, self.program.batch_size, self.device)
         watcher = _Watcher(self, len(inputs[0]))
         watch = watcher if isinstance(self.program, GraphProgram) else None
         prediction = self.program.run(inputs, tensors=self.weights.values, watch=watch)

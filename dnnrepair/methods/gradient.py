@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from dnnrepair.answers import filled, running
+from dnnrepair.fixed_batch import filled
 from dnnrepair.localize import Localizer, LocalizerSettings, contrast, localize
 from dnnrepair.loss import losses
 from dnnrepair.methods.method import Proposal, method, used
@@ -72,7 +72,7 @@ class Gradient:
             seed=problem.seed,
         )
         suspects = localize(problem.subject, *contrast(part, problem.seed), settings)
-        return Places.of(running(problem.subject), suspects.places)
+        return Places.of(problem.subject.running, suspects.places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class _Course:
 
     @classmethod
     def of(cls, problem: Problem, part: Part, places: Places) -> _Course:
-        program = running(problem.subject)
+        program = problem.subject.running
         tail = Tail.of(program, places.tensors)
         batches = []
         for batch in part.samples.batches(program.batch_size or BATCH):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dnnrepair.answers import running
 from dnnrepair.errors import ModelError, SettingError
+from dnnrepair.fixed_batch import filled
 from dnnrepair.observation import Task
 from dnnrepair.sites import Kind
 
@@ -61,7 +61,7 @@ class Head:
                 else reads the same weights.
             SettingError: the last layer is not among those that may change.
         """
-        program = running(subject)
+        program = subject.running
         last, squashing = _end(program.sites, squashed=subject.facts.task is Task.CLASSIFY)
         weight = last.tensors["weight"]
         _check_alone(program, last)
@@ -111,17 +111,15 @@ def entering(subject: Subject, inputs: Sequence[Tensor], head: Head) -> tuple[Te
         Features ``(n, ..., d)``, and the network's own logits or values: its prediction, or what
         stands in front of a softmax or sigmoid.
     """
-    program = running(subject)
+    program = subject.running
     seen: dict[str, Tensor] = {}
 
     def watch(site: Site, arguments: Mapping[str, Any], _value: Any) -> None:  # noqa: ANN401
         if site.name in (head.site, head.squashing):
             seen[site.name] = arguments["input"]
 
-    count, size = len(inputs[0]), program.batch_size
-    batch = [x.to(subject.device) for x in inputs]
-    if size is not None:
-        batch = [x[torch.arange(size) % count] for x in batch]
+    count = len(inputs[0])
+    batch = filled(inputs, program.batch_size, subject.device)
     with torch.no_grad():
         prediction = program.run(batch, watch=watch)
     return seen[head.site][:count], seen.get(head.squashing, prediction)[:count]

@@ -11,6 +11,7 @@ from torch import Tensor
 from dnnrepair.errors import DataError
 from dnnrepair.fitness.fitness import SCALE
 from dnnrepair.fitness.outputs import recall_nothing
+from dnnrepair.fixed_batch import filled
 from dnnrepair.population.places import Places, check_values
 from dnnrepair.population.values import Dense
 
@@ -96,9 +97,7 @@ class NaiveEvaluator:
         size = self.program.batch_size
         seen = 0
         for batch in self.data.batches(size or self.block):
-            inputs = [x.to(self.device) for x in batch.inputs]
-            if size is not None:
-                inputs = [x[torch.arange(size) % len(x)] for x in inputs]
+            inputs = filled(batch.inputs, size, self.device)
             yield batch, self.program.run(inputs, tensors=patched)[: len(batch)]
             seen += len(batch)
         if seen != self.samples:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.errors import DataError, ModelError
+from dnnrepair.errors import DataError
 from dnnrepair.population.batched import BatchedEvaluator
 from dnnrepair.population.blocks import Store, block_size, record, rows_of
 from dnnrepair.population.certified import Dropped, certified
@@ -55,10 +55,7 @@ def prepare(
         DataError: inputs or labels that do not fit.
     """
     settings = settings or EvaluatorSettings()
-    program = subject.program
-    if program is None:
-        message = "only weights are known, not the network; name its factory with --arch"
-        raise ModelError(message)
+    program = subject.running
     checked = Places.of(program, places)
     judge = Judge(fitness, subject.facts)
     reason = _obstacle(program)
