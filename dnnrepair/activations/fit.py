@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -64,7 +64,7 @@ def fit(old: Activation, new: Activation, z: Tensor) -> Fit:
             message = f"{activation.name} takes {activation.inputs} inputs for each output; it "
             message += "cannot be fitted, only grafted"
             raise SettingError(message)
-    seen = _sample(z)
+    seen = ordered_sample(z)
     with torch.no_grad():
         target = old.function(seen)
         task = _Task(new, seen, target, STEEPEST / float(seen.std()))
@@ -81,7 +81,7 @@ def fit(old: Activation, new: Activation, z: Tensor) -> Fit:
     )
 
 
-def _sample(z: Tensor) -> Tensor:
+def ordered_sample(z: Tensor) -> Tensor:
     """Return at most ``MOST`` of the values ``(n,)`` in order, float64; the extremes are kept."""
     flat = z.detach().reshape(-1).double().cpu()
     if not len(flat) or not flat.isfinite().all():
@@ -130,12 +130,15 @@ class _Task:
     def refined(self, start: Sequence[float]) -> Sequence[float]:
         """Return the nearest minimum."""
         most = float(np.log(self.steepest))
+        options: Any = {
+            "bounds": Bounds([most - 12.0, -np.inf], [most, np.inf]),
+            "options": {"maxiter": 200, "xatol": 1e-7, "fatol": 1e-16},
+        }
         found = minimize(
             lambda point: self.loss(point.tolist()),
-            np.array(start),
+            np.array(start, np.float64),
             method="Nelder-Mead",
-            bounds=Bounds([most - 12.0, -np.inf], [most, np.inf]),
-            options={"maxiter": 200, "xatol": 1e-7, "fatol": 1e-16},
+            **options,
         )
         better = float(found.fun) <= self.loss(start)
         point: list[float] = found.x.tolist()

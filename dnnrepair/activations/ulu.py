@@ -26,14 +26,11 @@ def ulu(x: Tensor, a1: Tensor, a2: Tensor) -> Tensor:
 class ULU(nn.Module):
     """``x (tanh(a x) + 1) / 2``, a = a1 below 0 and a2 above (Huo 2025, arXiv:2508.05073)."""
 
-    a1: Tensor
-    a2: Tensor
-
     def __init__(self, a1: float = 1.0, a2: float = 1.0, dtype: torch.dtype | None = None) -> None:
         """Keep both as buffers."""
         super().__init__()
-        self.register_buffer("a1", torch.tensor(a1, dtype=dtype))
-        self.register_buffer("a2", torch.tensor(a2, dtype=dtype))
+        self.a1 = nn.Buffer(torch.tensor(a1, dtype=dtype))
+        self.a2 = nn.Buffer(torch.tensor(a2, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return values in the shape of ``x``."""
