@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import Bounds, minimize
+from scipy.optimize import minimize
 
 from dnnrepair.activations.grafts import Wrap
 from dnnrepair.errors import DataError, SettingError
@@ -15,6 +15,7 @@ from dnnrepair.errors import DataError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dnnrepair.activations.activation import Activation
@@ -130,15 +131,16 @@ class _Task:
     def refined(self, start: Sequence[float]) -> Sequence[float]:
         """Return the nearest minimum."""
         most = float(np.log(self.steepest))
-        options: Any = {
-            "bounds": Bounds([most - 12.0, -np.inf], [most, np.inf]),
-            "options": {"maxiter": 200, "xatol": 1e-7, "fatol": 1e-16},
-        }
+
+        def loss(point: NDArray[np.float64]) -> float:
+            return self.loss(point.tolist())
+
         found = minimize(
-            lambda point: self.loss(point.tolist()),
+            loss,
             np.array(start, np.float64),
             method="Nelder-Mead",
-            **options,
+            bounds=[(most - 12.0, most), (None, None)],
+            options={"maxiter": 200, "xatol": 1e-7, "fatol": 1e-16},
         )
         better = float(found.fun) <= self.loss(start)
         point: list[float] = found.x.tolist()

@@ -160,11 +160,13 @@ def _in_order(
 
 def _order(network: nn.Module, inputs: Sequence[Tensor]) -> Iterator[Affine]:
     found: dict[Affine, None] = {}
-    layers = [layer for layer in network.modules() if isinstance(layer, Affine)]
-    handles = [
-        layer.register_forward_hook(lambda layer, _in, _out: found.setdefault(layer))
-        for layer in layers
-    ]
+
+    def seen(layer: nn.Module, _inputs: object, _output: object) -> None:
+        assert isinstance(layer, Affine)  # only such layers are watched  # noqa: S101
+        found.setdefault(layer)
+
+    watched = [module for module in network.modules() if isinstance(module, Affine)]
+    handles = [layer.register_forward_hook(seen) for layer in watched]
     try:
         with torch.no_grad():
             network(*inputs)
