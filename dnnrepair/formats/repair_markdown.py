@@ -27,7 +27,7 @@ def _blocks(said: Document, *, accepted: bool) -> Iterator[str]:
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
     yield from (goal, outcome) if accepted else (outcome, goal)
     if said.figures:
-        yield _table(tabled(said.figures, "held-out part"))
+        yield table(tabled(said.figures, "held-out part"))
     for section in said.sections:
         yield from _section(section)
 
@@ -41,7 +41,7 @@ def _section(section: Section) -> Iterator[str]:
     if section.lead:
         yield escaped(section.lead)
     if section.table:
-        yield _table(section.table)
+        yield table(section.table)
         if section.table.legend:
             known = (f"{SYMBOLS[state]} {meaning}" for state, meaning in section.table.legend)
             yield ", ".join(known)
@@ -50,7 +50,8 @@ def _section(section: Section) -> Iterator[str]:
     yield "</details>"
 
 
-def _table(table: Table) -> str:
+def table(table: Table) -> str:
+    """Return a table as GitHub draws it."""
     stated = any(row.state for row in table.rows)
     heads = [escaped(f"{column.group} {column.name}".strip()) for column in table.columns]
     rule = ["--:" if column.number else "---" for column in table.columns]
