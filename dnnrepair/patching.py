@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair import __version__
@@ -62,7 +63,7 @@ def repair(
     """
     options = options or PatchOptions()
     clock = Clock()
-    board = Board.of(subject, goal, options)
+    board = Board.of(subject, goal, options, _scope(subject, methods, options.layers))
     clock.lap("splitting the data")
     proposals, skipped = _proposed(board, methods, clock)
     options.progress.stage("judging", len(proposals))
@@ -118,6 +119,14 @@ def named(outcome: Outcome, files: Mapping[int, str]) -> Outcome:
     return replace(outcome, report=replace(outcome.report, points=points))
 
 
+def _scope(subject: Subject, methods: Sequence[Method], layers: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the parameters that some method may change; empty for any."""
+    if subject.program is None:
+        return ()
+    scopes = [chosen.scope(subject, layers) for chosen in methods]
+    return tuple(dict.fromkeys(chain.from_iterable(scopes))) if all(scopes) else ()
+
+
 def _proposed(
     board: Board, methods: Sequence[Method], clock: Clock
 ) -> tuple[list[tuple[str, Proposal]], tuple[str, ...]]:
@@ -153,7 +162,7 @@ def _judged(board: Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterator
     tolerance, progress = board.problem.tolerance, board.problem.progress
     shares = (board.selection, board.held_out)
     asked = [
-        Examination.of(board.subject, share.part.samples, names=names, tolerance=tolerance)
+        Examination.of(board.problem.subject, share.part.samples, names=names, tolerance=tolerance)
         for share in shares
     ]
     for method, proposal in proposals:

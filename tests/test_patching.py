@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.methods.method import Problem
     from dnnrepair.patching import Outcome
+    from dnnrepair.subject import Subject
 
 METHOD = LastLayer(weights=(1.0, 5.0, 20.0), anchors=(1.0,), steps=40)
 
@@ -37,6 +38,9 @@ class Given:
     name: ClassVar[str] = "given"
     changes: Sequence[dict[str, torch.Tensor]] = ()
     seen: Problem | None = None
+
+    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+        return ()
 
     def propose(self, problem: Problem) -> list[Proposal]:
         self.seen = problem
@@ -50,6 +54,9 @@ class Unable:
     """Cannot work on anything."""
 
     name: ClassVar[str] = "unable"
+
+    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+        return ()
 
     def propose(self, problem: Problem) -> list[Proposal]:
         message = f"{problem.subject.form} is too hard"
