@@ -16,6 +16,7 @@ from dnnrepair.patch import Patch
 from dnnrepair.patch_report import PatchReport, Point
 from dnnrepair.plain import plain
 from dnnrepair.population.places import with_twins
+from dnnrepair.settings import changed
 from dnnrepair.verify import accepted, verify
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def repair(
             _point(board, one, patch.count, taken=place == i)
             for i, (one, patch) in enumerate(zip(judged, patches, strict=True))
         ),
+        settings=tuple(_settings(methods, options)),
         seed=options.seed,
         accepted=place is not None,
         reason=reason,
@@ -125,6 +127,15 @@ def _scope(subject: Subject, methods: Sequence[Method], layers: Sequence[str]) -
         return ()
     scopes = [chosen.scope(subject, layers) for chosen in methods]
     return tuple(dict.fromkeys(chain.from_iterable(scopes))) if all(scopes) else ()
+
+
+def _settings(methods: Sequence[Method], options: PatchOptions) -> Iterator[str]:
+    """Yield what was set other than by default."""
+    if options.layers:
+        yield f"layers = {', '.join(options.layers)}"
+    for chosen in methods:
+        for name, value in changed(chosen).items():
+            yield f"{chosen.name}.{name} = {value}"
 
 
 def _proposed(

@@ -50,6 +50,7 @@ class Given:
         ]
 
 
+@dataclass
 class Unable:
     """Cannot work on anything."""
 
@@ -264,3 +265,16 @@ def test_few_errors_are_too_few() -> None:
     chosen: Any = tuple(wrong.tolist())
     with pytest.raises(DataError, match="too few"):
         repair(subject("mlp"), Goal(fix_indices=chosen), [METHOD])
+
+
+def test_what_was_set_other_than_by_default_is_reported() -> None:
+    found = repair(
+        subject("mlp"), Goal(fix=("all",)), [METHOD], PatchOptions(layers=("head",))
+    ).report
+    assert found.settings == (
+        "layers = head",
+        "last-layer.weights = (1.0, 5.0, 20.0)",
+        "last-layer.anchors = (1.0,)",
+        "last-layer.steps = 40",
+    )
+    assert repair(subject("mlp"), Goal(fix=("all",)), [LastLayer()]).report.settings == ()
