@@ -41,7 +41,8 @@ def render(
 ) -> str:
     """Return all there is to say about one activation, in ``width`` columns."""
     parts = _parts(sheet, width, ascii_only=ascii_only)
-    return drawn(parts, width=width, color=color, ascii_only=ascii_only)
+    told = drawn(parts, width=width, color=color, ascii_only=ascii_only)
+    return told if sheet.module.startswith("nn.") else f"{told}{sheet.source}"  # never wrapped
 
 
 def _parts(sheet: ActivationSheet, width: int, *, ascii_only: bool) -> Iterator[RenderableType]:
@@ -63,7 +64,6 @@ def _parts(sheet: ActivationSheet, width: int, *, ascii_only: bool) -> Iterator[
     if not sheet.module.startswith("nn."):
         yield Text()
         yield Text("Source", style="bold")
-        yield Text(sheet.source.rstrip(), no_wrap=True, overflow="ignore")
 
 
 def _flowing(text: str) -> str:

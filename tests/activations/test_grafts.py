@@ -77,7 +77,8 @@ def test_dead_units_get_a_gradient_on_the_slope_of_their_prelu() -> None:
 
 def inputs(scale: float = 1.0) -> torch.Tensor:
     quantiles = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
-    return scale * torch.special.ndtri(quantiles)
+    z: torch.Tensor = scale * torch.special.ndtri(quantiles)
+    return z
 
 
 PLANTED = Wrap(alpha=0.7, beta=1.3, gamma=-0.4, delta=0.2)

@@ -64,5 +64,8 @@ def test_an_unknown_activation_suggests_the_nearest(dnnrepair: Any) -> None:
 def test_a_line_is_drawn_where_it_runs() -> None:
     canvas = Canvas((0.0, 1.0), (0.0, 1.0), (4, 2))
     canvas.line([(0.0, 0.0), (1.0, 1.0)])
-    assert canvas.rows(ascii_only=True) == ["  **", "**  "]
-    assert canvas.rows()[0].startswith("  ")
+    above, below = canvas.rows(ascii_only=True)
+    assert (above[0], above[3]) == (" ", "*")
+    assert (below[0], below[3]) == ("*", " ")
+    assert canvas.rows()[0][0] == " "
+    assert canvas.rows()[0][3] == "\u280a"  # left below, right above
