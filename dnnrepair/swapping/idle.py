@@ -9,13 +9,13 @@ import torch
 
 from dnnrepair.errors import SettingError
 from dnnrepair.sites import Kind
-from dnnrepair.swapping.measuring import example_of, values_of
+from dnnrepair.swapping.affine import check_plain
+from dnnrepair.swapping.measuring import example_of
+from dnnrepair.swapping.spread import inputs, outputs
 from dnnrepair.swapping.units import Units
 from dnnrepair.swapping.where import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from torch import Tensor
 
     from dnnrepair.sites import Site
@@ -37,9 +37,7 @@ class Idle:
     units: tuple[int, ...]
 
 
-def idle_units(
-    subject: Subject, where: Where
-) -> tuple[tuple[Idle, ...], tuple[str, ...]]:
+def idle_units(subject: Subject, where: Where) -> tuple[tuple[Idle, ...], tuple[str, ...]]:
     """Return the units that are meant: those that a finding names, else those that never change.
 
     Args:
@@ -52,17 +50,18 @@ def idle_units(
     Raises:
         SettingError: there are none, or they cannot be cut off.
     """
-    program = subject.running
-    chosen = where.choose(program.sites, lambda s: s.kind is Kind.ACTIVATION, "activations")
+    sites = subject.running.sites
+    chosen = where.choose(sites, lambda site: site.kind is Kind.ACTIVATION, "activations")
     kept, skipped = allowed(subject, chosen, where)
     reasons, found = list(skipped), []
-    constant = _constant(subject, kept)
+    seen = outputs(subject, kept)
     for site in kept:
         units = where.of_units(site)
-        units = constant[site.name] if units is None else units
+        if units is None:
+            units = tuple(seen[site.name].constant.nonzero()[:, 0].tolist())
         try:
             if units:
-                found.append(_idle(subject, site, units))
+                found.append(_checked(subject, site, units))
             elif where.named:
                 reasons.append(f"{site.layer}: all its units change with the data")
         except SettingError as error:
@@ -70,55 +69,53 @@ def idle_units(
                 raise
             reasons.append(str(error))
     if not found:
-        message = "; ".join(dict.fromkeys(reasons)) or "no unit gives the same on all data"
+        message = "; ".join(dict.fromkeys(reasons)) or "every unit changes with the data"
         raise SettingError(message)
     return tuple(found), tuple(dict.fromkeys(reasons))
 
 
-def _constant(subject: Subject, sites: Sequence[Site]) -> dict[str, tuple[int, ...]]:
-    values = values_of(subject, subject.running, {site.name for site in sites})  # type: ignore[arg-type]
-    return {
-        name: tuple((rows.amax(0) == rows.amin(0)).nonzero()[:, 0].tolist())
-        for name, rows in values.items()
-    }
-
-
-def _idle(subject: Subject, site: Site, units: tuple[int, ...]) -> Idle:
-    group = Units.of(subject.running, site, example_of(subject))  # type: ignore[arg-type]
+def _checked(subject: Subject, site: Site, units: tuple[int, ...]) -> Idle:
+    program = subject.running
+    group = Units.of(program, site, example_of(subject))
+    if len(units) >= site.width:
+        message = f"{site.layer}: all its {site.width} units are idle; re-draw the layer (--init)"
+        raise SettingError(message)
+    grouped = [r.layer.site.layer for r in group.readers if r.layer.groups != 1]
+    if group.source.groups != 1:
+        grouped.append(group.source.site.layer)
+    if grouped:
+        message = f"{site.layer}: {grouped[0]} is a grouped convolution, whose units hang together"
+        raise SettingError(message)
     return Idle(group=group, units=units)
 
 
 def cut_off(draft: Draft, subject: Subject, idle: Idle) -> bool:
-    """Let nobody read idle units any longer; readers' biases take over their mean.
+    """Let nobody read idle units any longer; readers' biases take over what they say on average.
 
     Returns:
         Whether no output changes on the data: each of the units always says the same there, and
-        no zeros that a convolution pads with stand beside a unit that says something else.
+        what it says is 0 where a convolution pads with zeros.
     """
     exact = True
-    for reader, low, high in _read(draft, subject, idle):
+    layers = [reader.layer for reader in idle.group.readers]
+    seen = inputs(subject, layers)
+    for reader in idle.group.readers:
+        layer, found = reader.layer, seen[reader.layer.site.name]
+        check_plain(draft, layer.weight, layer.bias)
         columns = reader.columns(idle.units)
-        mean = torch.zeros(len(reader.units), dtype=torch.float64)
-        mean[columns] = (low[columns].double() + high[columns].double()) / 2
-        layer = reader.layer
-        exact &= bool((low[columns] == high[columns]).all())
-        exact &= not (layer.pads and bool(mean.any()))
+        mean = torch.zeros_like(found.mean)
+        mean[columns] = found.mean[columns]
+        exact &= bool(found.constant[columns].all()) and not (layer.pads and bool(mean.any()))
         weight = draft.tensors[layer.weight].clone()
-        if layer.groups == 1:
-            layer.shift(draft, layer.summed(weight.cpu(), mean).to(weight.device))
-            layer.by_column(weight)[columns] = 0
-        else:
-            _cut_groups(draft, layer, weight, columns, mean)
+        shift = layer.summed(weight.cpu(), mean)
+        layer.shift(draft, shift.to(weight.device))
+        layer.by_column(weight)[columns] = 0
         draft.change(layer.weight, weight)
     return exact
 
 
-def _cut_groups(
-    draft: Draft, layer, weight: Tensor, columns: Tensor, mean: Tensor  # noqa: ANN001
-) -> None:
-    message = f"{layer.site.layer} reads the units in groups, which is not supported"
-    raise SettingError(message)
-
-
-def _read(draft: Draft, subject: Subject, idle: Idle) -> Iterator[tuple]:  # type: ignore[type-arg]
-    raise NotImplementedError
+def without(values: Tensor, dim: int, places: Tensor | tuple[int, ...]) -> Tensor:
+    """Return a tensor without some places of a dimension."""
+    kept = torch.ones(values.shape[dim], dtype=torch.bool)
+    kept[list(places) if isinstance(places, tuple) else places] = False
+    return values.index_select(dim, kept.nonzero()[:, 0].to(values.device))

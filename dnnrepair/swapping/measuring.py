@@ -1,9 +1,9 @@
-"""How far two networks are apart, and what layers see on data."""
+"""How far two networks are apart."""
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,15 +11,14 @@ from torch import Tensor
 from dnnrepair.fixed_batch import filled
 from dnnrepair.loss import IGNORED_LABEL, by_class, losses
 from dnnrepair.observation import Task
-from dnnrepair.probe import Batch, as_rows
+from dnnrepair.probe import Batch
 from dnnrepair.program import GraphProgram
 from dnnrepair.rate import Rate
 from dnnrepair.swap_report import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from dnnrepair.sites import Site
     from dnnrepair.subject import Subject
 
 LIMIT = 2048  # inputs that are looked at
@@ -51,26 +50,6 @@ def batches_of(subject: Subject, limit: int = LIMIT) -> Iterator[Batch]:
     for batch in found:
         inputs = filled(batch.inputs, program.batch_size, subject.device)
         yield Batch(inputs=inputs, targets=batch.targets, mask=batch.mask, start=batch.start)
-
-
-def values_of(subject: Subject, program: GraphProgram, names: set[str]) -> dict[str, Tensor]:
-    """Return what some sites give on the data, ``(samples * positions, units)``, on the CPU.
-
-    Args:
-        subject: whose data are used.
-        program: the network, or a draft of it.
-        names: of sites.
-    """
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
-
-    def watch(site: Site, _arguments: Mapping[str, Any], value: Any) -> None:  # noqa: ANN401
-        if site.name in found:
-            found[site.name].append(as_rows(value.detach(), site.unit_dim).cpu())
-
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for batch in batches_of(subject):
-            program.run(batch.inputs, watch=watch)
-    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def tolerance_of(subject: Subject) -> float:

@@ -11,16 +11,15 @@ from dnnrepair.errors import DataError, SettingError
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine, check_plain
-from dnnrepair.swapping.measuring import values_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.spread import outputs
 from dnnrepair.swapping.where import allowed, listed
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dnnrepair.sites import Site, Sites
     from dnnrepair.subject import Subject
     from dnnrepair.swapping.draft import Draft
+    from dnnrepair.swapping.spread import Spread
     from dnnrepair.swapping.where import Where
 
 KINDS = ("batch", "layer", "weight")
@@ -59,10 +58,10 @@ class Normalize(Operation):
         kept, skipped = allowed(subject, chosen, where)
         done: list[Site] = []
         reasons = list(skipped)
-        values = self._values(draft, subject, kept)
+        seen = outputs(subject, kept) if self.kind == "batch" else {}
         for site in kept:
             try:
-                self._insert(draft, sites, site, values.get(site.name))
+                self._insert(draft, sites, site, seen.get(site.name))
             except SettingError as error:
                 if where.named:
                     raise
@@ -82,14 +81,7 @@ class Normalize(Operation):
         )
         return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
 
-    def _values(
-        self, draft: Draft, subject: Subject, kept: tuple[Site, ...]
-    ) -> dict[str, Tensor]:
-        if self.kind != "batch":
-            return {}
-        return values_of(subject, draft.program(), {site.name for site in kept})
-
-    def _insert(self, draft: Draft, sites: Sites, site: Site, values: Tensor | None) -> None:
+    def _insert(self, draft: Draft, sites: Sites, site: Site, seen: Spread | None) -> None:
         if site.name == sites.output:
             message = f"{site.layer} is the last layer: its outputs are the network's answers"
             raise SettingError(message)
@@ -98,8 +90,8 @@ class Normalize(Operation):
         elif self.kind == "layer":
             _layer_norm(draft, site)
         else:
-            assert values is not None  # they were measured  # noqa: S101
-            _batch_norm(draft, sites, site, values)
+            assert seen is not None  # it was measured  # noqa: S101
+            _batch_norm(draft, sites, site, seen)
 
 
 _REASONS = {
@@ -109,7 +101,7 @@ _REASONS = {
 }
 
 
-def _batch_norm(draft: Draft, sites: Sites, site: Site, values: Tensor) -> None:
+def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
     following = [reader.op for reader in sites if site.name in reader.inputs]
     if following == ["batch_norm"]:
         message = f"{site.layer} is followed by a batch norm already"
@@ -120,9 +112,7 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, values: Tensor) -> None:
             "norms are not made; take layer"
         )
         raise SettingError(message)
-    rows = values.double()
-    mean, variance = rows.mean(0), rows.var(0, correction=0)
-    kind = values.dtype
+    mean, variance, kind = seen.mean, seen.variance, _kind(draft)
     place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_norm")
     scale = (variance.to(kind).double() + _EPS).sqrt()
     tensors = [
