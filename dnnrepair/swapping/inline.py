@@ -64,8 +64,8 @@ def inlined(
             known[node] = draft.add(f"{place}.{name}", inner.tensors[name], buffer=buffer)
         elif node.op == "output":
             (values,) = node.args
-            (result,) = values  # type: ignore[misc]
-            found: fx.Node = known[result]  # type: ignore[index]
+            (result,) = values
+            found: fx.Node = known[result]
         else:
             with draft.graph.inserting_after(last):
                 last = draft.graph.node_copy(node, lambda n: known[n])

@@ -77,10 +77,10 @@ class ReplaceActivation(Operation):
         reasons = list(skipped)
         done: dict[Promise, list[tuple[str, str, str]]] = {}
         for site in kept:
+            if site.name == sites.output and not where.named:
+                reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
+                continue
             try:
-                if site.name == sites.output and not where.named:
-                    message = f"{site.layer}: its {site.op} gives the network's outputs"
-                    raise SettingError(message)
                 choice = self._choice(draft, subject, site, new)
                 self._put(draft, sites, site, choice.graft)
             except SettingError as error:
@@ -115,13 +115,17 @@ class ReplaceActivation(Operation):
             reason="; ".join(reasons),
         )
 
-    def _choice(
-        self, draft: Draft, subject: Subject, site: Site, new: Activation
-    ) -> _Choice:
+    def _choice(self, draft: Draft, subject: Subject, site: Site, new: Activation) -> _Choice:
         if self.mode == "blend":
-            return _Choice(graft=Graft(activation=new), promise=Promise.EXACT, words="its share is 0 until training raises it")
+            return _Choice(
+                graft=Graft(activation=new),
+                promise=Promise.EXACT,
+                words="its share is 0 until training raises it",
+            )
         if self.mode == "plain":
-            return _Choice(graft=Graft(activation=new), promise=Promise.CHANGES, words="put in as it is")
+            return _Choice(
+                graft=Graft(activation=new), promise=Promise.CHANGES, words="put in as it is"
+            )
         old = activation_at(site, draft)
         graft = exact(old, new.name)
         if graft is not None:
@@ -175,7 +179,7 @@ def activation_at(site: Site, draft: Draft) -> Activation:
             message = f"{site.layer}: its prelu has learned a slope for each channel; keep it"
             raise SettingError(message)
         return find("prelu", slope=float(slopes.flatten()[0]))
-    known = settings_of(activations[site.op])
+    known = settings_of(activations[site.op])  # type: ignore[arg-type]
     given = {name: value for name, value in site.settings.items() if name in known}
     for name in ("scale", "input_scale"):  # of elu, with which torch computes selu and celu
         if site.op == "elu" and float(site.setting(name, 1.0)) != 1:
