@@ -41,7 +41,7 @@ def test_an_exact_swap_writes_weights_and_code(
     assert "new.pt" in said.err
     assert (here / "model.pt").read_bytes() == before
     state = torch.load(here / "new.pt", weights_only=True)
-    assert set(state) == {"0.weight", "0.bias", "2.weight", "2.bias", "0_prelu.weight"}
+    assert set(state) == {"0.weight", "0.bias", "2.weight", "2.bias", "layer_0_prelu.weight"}
     scope: dict[str, Any] = {}
     exec((here / "new.py").read_text(), scope)
     net = scope["Net"]()

@@ -321,7 +321,7 @@ def test_residual_branches_are_scaled_and_compensated_for() -> None:
     after = applied(before, "residual-scale", scale=0.1, per_channel=True).subject
     ratio = after.tensors["blocks.1.bn2.weight"] / before.tensors["blocks.1.bn2.weight"]
     assert torch.allclose(ratio, torch.full_like(ratio, 10))
-    (name,) = [n for n in after.tensors if n.startswith("blocks.1.bn2_scale")]
+    (name,) = [n for n in after.tensors if n.startswith("blocks_1_bn2_scale")]
     assert after.tensors[name].flatten().tolist() == pytest.approx([0.1] * 8)
     assert after.infos[name].trainable
 
