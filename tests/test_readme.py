@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from dnnrepair import diagnose_module, render_report
+from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
 from dnnrepair.finding import Severity, rules
@@ -118,6 +119,17 @@ def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch
     (finding,) = diagnose_module(model, x, select=["loud-unit"]).findings
     assert (finding.code, finding.severity, finding.layer) == ("UNI001", Severity.WARNING, "0")
     assert finding.units == (5,)
+
+
+def test_swap_says_what_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, *arguments = block("sh", "dnnrepair swap models:").split()
+    assert run(arguments) == 0
+    said, shown = capsys.readouterr().out, block("text", "revive: idle units")
+    numbers = re.compile(r"[\d.e-]*\d[\d.e-]*")  # of a training, which differ from torch to torch
+    assert numbers.sub("0", " ".join(said.split())) == numbers.sub("0", " ".join(shown.split()))
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", TEXT))

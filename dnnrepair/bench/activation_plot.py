@@ -51,7 +51,7 @@ def plot(title: str, runs: Sequence[tuple[str, str, float]]) -> str:
         axes.set_ylim(-0.7, len(names) - 0.3)
         axes.set_xlabel(f"accuracy on {title}, %; a mark for each seed")
         axes.grid(visible=True)
-        axes.legend(frameon=False, loc="lower left" if len(networks) > 1 else "best")
+        axes.legend(frameon=False, loc="upper left")
         drawn = svg(drawing, f"activations {title}")
     head, _, rest = drawn.partition(">")
     return f"{head}>{_STYLE}{rest}\n"
