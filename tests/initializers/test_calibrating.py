@@ -65,7 +65,8 @@ def test_every_unit_is_standardized() -> None:
 
 
 def test_under_weight_norm_the_scale_is_one_over_the_deviation() -> None:
-    layer = nn.utils.parametrizations.weight_norm(nn.Linear(5, 4))
+    layer = nn.Linear(5, 4)
+    nn.utils.parametrizations.weight_norm(layer)
     model = nn.Sequential(layer)
     x = torch.randn(200, 5, generator=rng())
     standardized(model, [x], rng=rng())

@@ -147,7 +147,8 @@ def test_half_precision_weights_can_be_orthogonal() -> None:
 
 
 def test_weights_under_weight_norm_are_set_through_it() -> None:
-    layer = nn.utils.parametrizations.weight_norm(nn.Linear(200, 300))
+    layer = nn.Linear(200, 300)
+    nn.utils.parametrizations.weight_norm(layer)
     initialize(layer, find("he_normal"), rng=rng())
     assert float(layer.weight.detach().var()) == pytest.approx(2 / 200, rel=0.03)
 
