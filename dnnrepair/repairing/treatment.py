@@ -1,0 +1,166 @@
+"""What a treatment is: it changes a copy of a network, and trains it if that is needed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from dnnrepair.bits import digest
+from dnnrepair.causes import family
+from dnnrepair.recover import recover
+from dnnrepair.registry import Registry
+from dnnrepair.swapping.draft import Draft
+from dnnrepair.swapping.source import module_of
+from dnnrepair.swapping.where import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from torch import Tensor
+
+    from dnnrepair.finding import Finding
+    from dnnrepair.progress import Progress
+    from dnnrepair.recover import Lesson, Recipe
+    from dnnrepair.subject import Subject
+
+
+class Cost(IntEnum):
+    """How much of what the network has learned a treatment puts at risk; the least goes first."""
+
+    EXACT = 0  # nothing is trained
+    TRAINED = 1  # the function is kept, or nearly, and trained from there
+    REDRAWN = 2  # weights are drawn anew, and what was learned is lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a treatment sees.
+
+    Attributes:
+        subject: the network, with the search part as its data.
+        code: of the findings that are to be cleared; "" where it was chosen at random.
+        findings: those of this code; empty likewise.
+        lesson: what the network may be trained on.
+        generator: of whatever is random.
+        progress: is told how far the work has come.
+    """
+
+    subject: Subject
+    code: str
+    findings: tuple[Finding, ...]
+    lesson: Lesson
+    generator: torch.Generator
+    progress: Progress
+
+    @property
+    def where(self) -> Where:
+        """The layers and units that the findings name, or all."""
+        return Where.of(self.findings, self.code) if self.findings else Where()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treated:
+    """A treated copy.
+
+    Attributes:
+        subject: the copy.
+        done: what was done to it, a sentence each.
+        epochs: that it was trained.
+        structural: its graph changed, and not only numbers.
+    """
+
+    subject: Subject
+    done: tuple[str, ...]
+    epochs: int = 0
+    structural: bool = False
+
+
+class Treatment(ABC):
+    """Changes a copy of a network; its fields are its settings, its docstring explains it.
+
+    Attributes:
+        name: in reports.
+        codes: of the findings it is for, or families such as ``BN``.
+        cost: what it puts at risk.
+    """
+
+    name: ClassVar[str]
+    codes: ClassVar[tuple[str, ...]]
+    cost: ClassVar[Cost]
+
+    @abstractmethod
+    def treat(self, case: Case) -> Treated:
+        """Return a treated copy.
+
+        Raises:
+            DnnRepairError: it cannot be applied here, and why.
+        """
+
+    @classmethod
+    def suits(cls, code: str) -> bool:
+        """Tell whether it is for findings of this code."""
+        return bool({code, family(code)} & set(cls.codes))
+
+
+treatments: Registry[type[Treatment]] = Registry("treatment", "dnnrepair.repairing.treatments")
+T = TypeVar("T", bound=type[Treatment])
+
+
+def treatment(name: str, *codes: str, cost: Cost) -> Callable[[T], T]:
+    """File a class as a treatment of findings with these codes or of these families."""
+
+    def file(kind: T) -> T:
+        kind.name, kind.codes, kind.cost = name, codes, cost
+        treatments.file(name, kind)
+        return kind
+
+    return file
+
+
+def suitable(code: str) -> list[type[Treatment]]:
+    """Return the treatments of a finding, those that put least at risk first."""
+    known = [treatments[name] for name in treatments if treatments[name].suits(code)]
+    return sorted(known, key=lambda one: (one.cost, _specific(one, code), one.name))
+
+
+def _specific(kind: type[Treatment], code: str) -> int:
+    """Return how far its codes reach: one that is for few comes before one that is for many."""
+    return len(kind.codes) + 10 * (code not in kind.codes)
+
+
+def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
+    """Return the copy after a training.
+
+    Raises:
+        RecoveryError: it has nothing that can be trained.
+    """
+    module = module_of(Draft.of(treated.subject.running)).to(treated.subject.device)
+    found = recover(
+        module, case.lesson, recipe, generator=case.generator, progress=case.progress
+    )
+    spent = len(found.history) - 1
+    said = f"trained for {spent} epochs, kept epoch {found.best}: {found.reason}"
+    return replace(
+        treated,
+        subject=with_state(treated.subject, found.module.state_dict()),
+        done=(*treated.done, said),
+        epochs=spent,
+    )
+
+
+def with_state(subject: Subject, state: Mapping[str, Tensor]) -> Subject:
+    """Return the subject with other numbers; they must be all that its program has."""
+    own = {name: value.detach() for name, value in state.items() if name in subject.tensors}
+    program = subject.running.with_tensors(own)
+    held = {name: own.get(name, value) for name, value in subject.state.items()}
+    return replace(
+        subject, program=program, tensors=program.tensors, state=held, digest=digest(held)
+    )
+
+
+def combined(first: Treated, more: Sequence[str]) -> Treated:
+    """Return the same copy with more to say of it."""
+    return replace(first, done=(*first.done, *more))
