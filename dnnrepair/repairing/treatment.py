@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from dnnrepair.bits import digest
 from dnnrepair.causes import family
 from dnnrepair.recover import recover
 from dnnrepair.registry import Registry
+from dnnrepair.repairing.states import with_state
 from dnnrepair.swapping.draft import Draft
 from dnnrepair.swapping.source import module_of
 from dnnrepair.swapping.where import Where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     import torch
-    from torch import Tensor
 
     from dnnrepair.finding import Finding
     from dnnrepair.progress import Progress
     from dnnrepair.recover import Lesson, Recipe
     from dnnrepair.subject import Subject
+    from dnnrepair.swapping.operation import Operation
 
 
 class Cost(IntEnum):
@@ -79,25 +79,37 @@ class Treated:
 
 
 class Treatment(ABC):
-    """Changes a copy of a network; its fields are its settings, its docstring explains it.
+    """Changes a copy of a network; its docstring explains it.
 
     Attributes:
         name: in reports.
         codes: of the findings it is for, or families such as ``BN``.
         cost: what it puts at risk.
+        recipe: by which the changed copy is trained, None if it is not.
     """
 
     name: ClassVar[str]
     codes: ClassVar[tuple[str, ...]]
     cost: ClassVar[Cost]
 
+    recipe: ClassVar[Recipe | None] = None
+
     @abstractmethod
+    def begin(self, case: Case) -> Treated:
+        """Return a changed copy that was not trained.
+
+        Raises:
+            DnnRepairError: it cannot be changed so, and why.
+        """
+
     def treat(self, case: Case) -> Treated:
-        """Return a treated copy.
+        """Return a treated copy, trained by the recipe if there is one.
 
         Raises:
             DnnRepairError: it cannot be applied here, and why.
         """
+        begun = self.begin(case)
+        return begun if self.recipe is None else trained(case, begun, self.recipe)
 
     @classmethod
     def suits(cls, code: str) -> bool:
@@ -138,9 +150,7 @@ def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
         RecoveryError: it has nothing that can be trained.
     """
     module = module_of(Draft.of(treated.subject.running)).to(treated.subject.device)
-    found = recover(
-        module, case.lesson, recipe, generator=case.generator, progress=case.progress
-    )
+    found = recover(module, case.lesson, recipe, generator=case.generator, progress=case.progress)
     spent = len(found.history) - 1
     said = f"trained for {spent} epochs, kept epoch {found.best}: {found.reason}"
     return replace(
@@ -151,16 +161,15 @@ def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
     )
 
 
-def with_state(subject: Subject, state: Mapping[str, Tensor]) -> Subject:
-    """Return the subject with other numbers; they must be all that its program has."""
-    own = {name: value.detach() for name, value in state.items() if name in subject.tensors}
-    program = subject.running.with_tensors(own)
-    held = {name: own.get(name, value) for name, value in subject.state.items()}
-    return replace(
-        subject, program=program, tensors=program.tensors, state=held, digest=digest(held)
+def operated(case: Case, operation: Operation, where: Where | None = None) -> Treated:
+    """Return a copy on which one operation was carried out; by default where the findings are.
+
+    Raises:
+        DnnRepairError: the operation is not possible there.
+    """
+    found = operation.apply(case.subject, where or case.where, case.generator)
+    return Treated(
+        subject=found.subject,
+        done=tuple(swap.summary for swap in found.swaps),
+        structural=found.structural,
     )
-
-
-def combined(first: Treated, more: Sequence[str]) -> Treated:
-    """Return the same copy with more to say of it."""
-    return replace(first, done=(*first.done, *more))
