@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.patch_report import PatchReport
     from dnnrepair.report import Report
+    from dnnrepair.swap_report import SwapReport
 
 FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
 SUFFIXES = {
@@ -75,7 +76,7 @@ class Output:
         return Path(PARTIAL + suffix)
 
 
-def drawn(report: Report | PatchReport, style: str, *, stored: bool = False) -> str:
+def drawn(report: Report | PatchReport | SwapReport, style: str, *, stored: bool = False) -> str:
     """Return the report in a format, for a file (``stored``) or for stdout."""
     from dnnrepair.finding import rules
     from dnnrepair.formats import render

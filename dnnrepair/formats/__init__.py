@@ -10,6 +10,7 @@ from dnnrepair.errors import UnknownNameError
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.report import Report
+from dnnrepair.swap_report import SwapReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,17 +30,24 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "markdown": "repair_markdown",
         "text": "repair_text",
     },
+    SwapReport: {
+        "html": "swap_html",
+        "json": "stored",
+        "markdown": "swap_markdown",
+        "text": "swap_text",
+    },
 }
+AnyReport = Report | PatchReport | SwapReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
-def names(kind: type[Report | PatchReport] = Report) -> tuple[str, ...]:
+def names(kind: type[AnyReport] = Report) -> tuple[str, ...]:
     """Return the names of the formats that a kind of report has, in order."""
     return tuple(_MODULES[kind])
 
 
 def render(
-    report: Report | PatchReport,
+    report: AnyReport,
     name: str = "text",
     *,
     explanations: Mapping[str, str] | None = None,
@@ -50,7 +58,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw, a diagnosis or a repair.
+        report: what to draw: a diagnosis, a repair, or changes of structure.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.

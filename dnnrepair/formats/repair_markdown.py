@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 def render(report: PatchReport, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
     """Return the report as GitHub-flavored Markdown."""
-    return "\n\n".join(_blocks(document(report), accepted=report.accepted)) + "\n"
+    return written(document(report), goal_first=report.accepted)
 
 
-def _blocks(said: Document, *, accepted: bool) -> Iterator[str]:
+def written(said: Document, *, goal_first: bool) -> str:
+    """Return a document as GitHub-flavored Markdown; ``goal_first`` or the outcome first."""
+    return "\n\n".join(_blocks(said, goal_first=goal_first)) + "\n"
+
+
+def _blocks(said: Document, *, goal_first: bool) -> Iterator[str]:
     goal = _list(f"**{name}** {escaped(value)}" for name, value in said.goal)
     outcome = _list(map(escaped, said.verdict))
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
-    yield from (goal, outcome) if accepted else (outcome, goal)
+    yield from (goal, outcome) if goal_first else (outcome, goal)
     if said.figures:
         yield _table(tabled(said.figures, "held-out part"))
     for section in said.sections:

@@ -34,14 +34,29 @@ def render(
     ascii_only: bool = False,
 ) -> str:
     """Return the report in ``width`` columns."""
-    parts = _parts(report, roomy=width >= _ROOMY)
+    said = document(report)
+    parts = laid_out(said, report.tool_version, goal_first=report.accepted, roomy=roomy(width))
     return drawn(parts, width=width, color=color, ascii_only=ascii_only)
 
 
-def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
-    said = document(report)
-    yield Rule(Text(f"dnnrepair {report.tool_version}"), characters="─", style="dim")
-    if report.accepted:
+def roomy(width: int) -> bool:
+    """Whether tables fit into so many columns without breaking numbers."""
+    return width >= _ROOMY
+
+
+def laid_out(
+    said: Document, version: str, *, goal_first: bool, roomy: bool
+) -> Iterator[RenderableType]:
+    """Yield what a terminal shows of a document.
+
+    Args:
+        said: the document.
+        version: of the tool.
+        goal_first: what was to be done comes before what came of it.
+        roomy: tables fit.
+    """
+    yield Rule(Text(f"dnnrepair {version}"), characters="─", style="dim")
+    if goal_first:
         yield facts_grid(said.goal)
         yield Text()
         yield from _verdict(said)

@@ -14,6 +14,7 @@ from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
 from dnnrepair.report import SCHEMA_VERSION, Report
+from dnnrepair.swap_report import SwapReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
 
 _NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
-_KINDS = {"diagnosis": Report, "patch": PatchReport}
+_KINDS = {"diagnosis": Report, "patch": PatchReport, "swap": SwapReport}
 KINDS = tuple(_KINDS)
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -38,9 +39,12 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
         _sign(inner, consequence)
 
 
-def render(report: Report | PatchReport, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
+def render(
+    report: Report | PatchReport | SwapReport,
+    explanations: Mapping[str, str],  # noqa: ARG001
+) -> str:
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
-    stored = _repair(report) if isinstance(report, PatchReport) else _diagnosis(report)
+    stored = _diagnosis(report) if isinstance(report, Report) else _repair(report)
     return json.dumps(plain(stored), indent=2, allow_nan=False) + "\n"
 
 
@@ -51,8 +55,9 @@ def _diagnosis(report: Report) -> dict[str, Any]:
     return stored
 
 
-def _repair(report: PatchReport) -> dict[str, Any]:
-    return {"kind": "patch", **_rated(_adapter("patch").dump_python(report))}
+def _repair(report: PatchReport | SwapReport) -> dict[str, Any]:
+    kind = next(name for name, known in _KINDS.items() if isinstance(report, known))
+    return {"kind": kind, **_rated(_adapter(kind).dump_python(report))}
 
 
 def _rated(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -125,7 +130,7 @@ def load(text: str) -> Report:
             f"{SCHEMA_VERSION}; diagnose again to renew it"
         )
         raise DataError(message)
-    if stored.get("kind") == "patch":
+    if stored.get("kind", "diagnosis") != "diagnosis":
         message = "the report is of a repair; a baseline is a report of `dnnrepair diagnose`"
         raise DataError(message)
     try:

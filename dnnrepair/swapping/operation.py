@@ -101,7 +101,9 @@ class Operation(ABC):
         edited = self.edit(draft, subject, where, generator)
         after = finished(subject, draft)
         found = difference(subject, after)
-        swaps = tuple(_measured(swap, found, subject) for swap in edited.swaps)
+        together = any(swap.promise is not Promise.EXACT for swap in edited.swaps)
+        limit = float("inf") if together else tolerance_of(subject)
+        swaps = tuple(_measured(swap, found, limit) for swap in edited.swaps)
         return Swapped(
             subject=after, swaps=swaps, skipped=edited.skipped, structural=draft.structural
         )
@@ -136,10 +138,11 @@ def finished(subject: Subject, draft: Draft) -> Subject:
     )
 
 
-def _measured(swap: Swap, found: Difference | None, subject: Subject) -> Swap:
+def _measured(swap: Swap, found: Difference | None, limit: float) -> Swap:
     """Return a swap with what it changed; a promise that is not kept is taken back."""
+    if swap.promise is Promise.EXACT and limit == float("inf"):
+        return swap  # what was measured is mostly another's doing
     swap = replace(swap, difference=found)
-    limit = tolerance_of(subject)
     if swap.promise is not Promise.EXACT or found is None or found.relative <= limit:
         return swap
     reason = f"exact in theory, but outputs differ by {found.relative:.2g} (limit {limit:g})"

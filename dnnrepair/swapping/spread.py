@@ -71,8 +71,15 @@ class Spread:
         return self.low == self.high
 
 
-def outputs(subject: Subject, sites: Iterable[Site]) -> dict[str, Spread]:
-    """Return what sites give, by name, on the data of a subject."""
+def given(subject: Subject, site: Site, program: Program) -> Spread:
+    """Return what one site of a changed program gives on the data of a subject."""
+    return outputs(subject, [site], program)[site.name]
+
+
+def outputs(
+    subject: Subject, sites: Iterable[Site], program: Program | None = None
+) -> dict[str, Spread]:
+    """Return what sites give, by name, on the data of a subject; of another program if given."""
     units = {site.name: site.unit_dim for site in sites}
     found: dict[str, Spread] = {}
 
@@ -80,7 +87,7 @@ def outputs(subject: Subject, sites: Iterable[Site]) -> dict[str, Spread]:
         if site.name in units:
             _add(found, site.name, as_rows(value, units[site.name]))
 
-    _run(subject, subject.running, keep)
+    _run(subject, program or subject.running, keep)
     return found
 
 

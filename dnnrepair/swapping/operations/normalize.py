@@ -11,6 +11,7 @@ from dnnrepair.errors import DataError, SettingError
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine, check_plain
+from dnnrepair.swapping.inline import kind_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.spread import outputs
 from dnnrepair.swapping.where import allowed, listed
@@ -112,7 +113,7 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
             "norms are not made; take layer"
         )
         raise SettingError(message)
-    mean, variance, kind = seen.mean, seen.variance, _kind(draft)
+    mean, variance, kind = seen.mean, seen.variance, kind_of(draft)
     place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_norm")
     scale = (variance.to(kind).double() + _EPS).sqrt()
     tensors = [
@@ -133,7 +134,7 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
 def _layer_norm(draft: Draft, site: Site) -> None:
     node = draft.node(site.name)
     shape, aten = site.shape, torch.ops.aten
-    width, kind = site.width, _kind(draft)
+    width, kind = site.width, kind_of(draft)
     place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_norm")
     weight = draft.add(f"{place}.weight", torch.ones(width, dtype=kind))
     bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
@@ -176,7 +177,3 @@ def _weight_norm(draft: Draft, layer: Affine) -> None:
     draft.reroute(node, made)
     draft.tidy()
     draft.drop(layer.weight)
-
-
-def _kind(draft: Draft) -> torch.dtype:
-    return next(t.dtype for t in draft.tensors.values() if t.is_floating_point())

@@ -9,9 +9,8 @@ import torch
 
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.idle import Idle, cut_off, idle_units
-from dnnrepair.swapping.measuring import batches_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
-from dnnrepair.swapping.spread import Spread
+from dnnrepair.swapping.spread import given
 from dnnrepair.swapping.where import listed
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generat
         bias = draft.tensors[source.bias].clone()
         bias[units] = 0
         draft.change(source.bias, bias)
-    seen = _given(draft, subject, source.site)
+    seen = given(subject, source.site, draft.program())
     mean, std = seen.mean[units], seen.variance[units].sqrt().clamp(min=_LEAST)
     weight = draft.tensors[source.weight].clone()
     rows = source.by_row(weight)
@@ -97,21 +96,3 @@ def _standard(draft: Draft, norm: Site, units: list[int], mean: Tensor) -> None:
             changed = draft.tensors[norm.tensors[key]].clone()
             changed[units] = torch.as_tensor(value).to(changed)
             draft.change(norm.tensors[key], changed)
-
-
-def _given(draft: Draft, subject: Subject, site: Site) -> Spread:
-    """Return what a site of the draft gives on the data."""
-    program = draft.program()
-    found: list[Spread] = []
-
-    def keep(at: Site, _arguments: Any, value: Any) -> None:  # noqa: ANN401
-        if at.name == site.name:
-            found.append(Spread.of(value.movedim(site.unit_dim, -1).flatten(0, -2)))
-
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for batch in batches_of(subject):
-            program.run(batch.inputs, watch=keep)
-    total = found[0]
-    for more in found[1:]:
-        total = total + more
-    return total
