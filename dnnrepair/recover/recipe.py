@@ -73,6 +73,8 @@ class Recipe:
         clip_norm: largest norm of the whole gradient, above 0; None for any.
         clip_value: largest magnitude of a gradient's entries, above 0; None for any.
         stopping: when to end before the last epoch.
+        seconds: of wall clock, after which no epoch is begun; None for any. How far it comes then
+            depends on the machine.
         watch: what decides which epoch was best: ``loss`` or ``accuracy`` on the validation data.
         precision: type of the forward pass, a key of ``PRECISIONS`` (``torch.autocast``).
         distillation: learn from the original network, too; None for not.
@@ -89,6 +91,7 @@ class Recipe:
     clip_norm: float | None = None
     clip_value: float | None = None
     stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    seconds: float | None = None
     watch: str = "loss"
     precision: str = "float32"
     distillation: Distillation | None = None
@@ -160,7 +163,7 @@ class Recipe:
 
     def described(self) -> str:
         """Return what must agree for a training to go on, as one line."""
-        names = [name for name in self.__dataclass_fields__ if name != "epochs"]
+        names = [name for name in self.__dataclass_fields__ if name not in ("epochs", "seconds")]
         return repr([(name, _plain(getattr(self, name))) for name in ("epochs", *names)])
 
 

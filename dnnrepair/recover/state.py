@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -47,6 +48,7 @@ class Training:
         history: the epochs so far, the untrained state first.
         best: number of the best one.
         last_loss: of the last step.
+        began: when, on the clock of ``perf_counter``.
     """
 
     module: nn.Module
@@ -61,6 +63,7 @@ class Training:
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
     last_loss: float = math.nan
+    began: float = field(default_factory=perf_counter)
     _kept: dict[str, Tensor] = field(default_factory=dict)
     _norms: list[float] = field(default_factory=list)
 
@@ -171,6 +174,8 @@ class Training:
         """Return why training ends here, "" if it goes on."""
         if len(self.history) > self.recipe.epochs:
             return f"all {self.recipe.epochs} epochs are done"
+        if self.recipe.seconds is not None and perf_counter() - self.began >= self.recipe.seconds:
+            return f"{self.recipe.seconds:.3g} s are spent"
         return self.recipe.stopping.reason([self._watched(epoch) for epoch in self.history])
 
     def result(self, reason: str, notes: tuple[str, ...]) -> Recovered:

@@ -12,6 +12,7 @@ from dnnrepair.causes import rank
 from dnnrepair.diagnose import diagnose
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.finding import Severity
+from dnnrepair.layers import everything
 from dnnrepair.progress import silent
 from dnnrepair.recover import Lesson
 from dnnrepair.repair_report import Attempt
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dnnrepair.repairing.parts import Parts
     from dnnrepair.repairing.treatment import Treatment
     from dnnrepair.subject import Subject
+    from dnnrepair.swap_report import Swap
 
 URGENT = (Severity.ERROR, Severity.WARNING)  # what is treated; a note is harmless alone
 
@@ -36,7 +38,7 @@ class Budget:
     """When to stop trying.
 
     Attributes:
-        seconds: of wall clock, above 0; None for any. An attempt that has begun is finished.
+        seconds: of wall clock, above 0; None for any. An epoch that has begun is finished.
         attempts: at least 1.
     """
 
@@ -53,6 +55,7 @@ class State:
         findings: its errors and warnings, consequences among them.
         roots: those that follow from no other, in the order in which they are treated.
         selection: its answers to the selection part.
+        swaps: what operations did to it so far.
         structural: its graph is no longer the one that came.
     """
 
@@ -60,6 +63,7 @@ class State:
     findings: tuple[Finding, ...]
     roots: tuple[Finding, ...]
     selection: Judged
+    swaps: tuple[Swap, ...] = ()
     structural: bool = False
 
     @property
@@ -96,15 +100,18 @@ class Trial:
     skipped: list[str] = field(default_factory=list)
     _began: float = field(default_factory=perf_counter)
 
-    def state(self, subject: Subject, *, structural: bool = False) -> State:
+    def state(
+        self, subject: Subject, swaps: tuple[Swap, ...] = (), *, structural: bool = False
+    ) -> State:
         """Diagnose a network on what was seen of the data, and ask it the selection part."""
         seen = replace(subject, samples=self.parts.seen)
         report = diagnose(seen, self.rules, seed=self.seed, progress=silent)
         return State(
             subject=subject,
-            findings=tuple(_urgent(_walk(report.findings))),
+            findings=tuple(_urgent(everything(report.findings))),
             roots=tuple(sorted(_urgent(report.findings), key=_order)),
             selection=judged(subject, self.parts.selection),
+            swaps=swaps,
             structural=structural,
         )
 
@@ -130,6 +137,12 @@ class Trial:
         if self.budget.seconds is not None and spent >= self.budget.seconds:
             return f"the budget of {self.budget.seconds:g} s is spent"
         return ""
+
+    def _left(self) -> float | None:
+        """Return the seconds that are left of the budget."""
+        if self.budget.seconds is None:
+            return None
+        return max(self.budget.seconds - (perf_counter() - self._began), 0.0)
 
     def attempt(self, state: State, kind: Treatment, code: str) -> State:
         """Try a treatment on a copy; return the copy's state if it is kept, else the network's."""
@@ -189,6 +202,7 @@ class Trial:
                 loss=state.subject.facts.loss,
             ),
             generator=torch.Generator().manual_seed(self.seed + number),
+            seconds=self._left(),
             progress=silent,
         )
 
@@ -226,9 +240,3 @@ def _order(finding: Finding) -> tuple[int, int, str]:
 
 def _urgent(findings: Iterable[Finding]) -> Iterator[Finding]:
     return (finding for finding in findings if finding.severity in URGENT)
-
-
-def _walk(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding
-        yield from _walk(finding.consequences)

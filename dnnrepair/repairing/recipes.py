@@ -12,7 +12,7 @@ GENTLE = Recipe(  # from where the network is: small steps, no step by an outlie
     stopping=EarlyStopping(patience=4),
 )
 AFRESH = Recipe(  # from fresh weights
-    epochs=25,
+    epochs=20,
     learning_rate=3e-3,
     optimizer_settings={"weight_decay": 1e-4},
     clip_norm=1.0,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dnnrepair.repairing.judging import Judged
     from dnnrepair.repairing.parts import Parts
     from dnnrepair.subject import Subject
+    from dnnrepair.swap_report import Swap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,13 @@ class Repaired:
     Attributes:
         report: all there is to say.
         subject: the network in the end; the one that came if nothing was kept.
+        swaps: what operations did to it.
         structural: its graph changed, so that old code cannot load its weights.
     """
 
     report: RepairReport
     subject: Subject
+    swaps: tuple[Swap, ...]
     structural: bool
 
 
@@ -116,7 +119,9 @@ def repair(
         seed=options.seed,
         stages=tuple(clock.stages),
     )
-    return Repaired(report=report, subject=last.subject, structural=last.structural)
+    return Repaired(
+        report=report, subject=last.subject, swaps=last.swaps, structural=last.structural
+    )
 
 
 def _check(subject: Subject) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dnnrepair.progress import Progress
     from dnnrepair.recover import Lesson, Recipe
     from dnnrepair.subject import Subject
+    from dnnrepair.swap_report import Swap
     from dnnrepair.swapping.operation import Operation
 
 
@@ -45,6 +46,7 @@ class Case:
         findings: those of this code; empty likewise.
         lesson: what the network may be trained on.
         generator: of whatever is random.
+        seconds: that training may take, None for any.
         progress: is told how far the work has come.
     """
 
@@ -53,6 +55,7 @@ class Case:
     findings: tuple[Finding, ...]
     lesson: Lesson
     generator: torch.Generator
+    seconds: float | None
     progress: Progress
 
     @property
@@ -69,12 +72,14 @@ class Treated:
         subject: the copy.
         done: what was done to it, a sentence each.
         epochs: that it was trained.
+        swaps: what operations did to its graph or to its numbers.
         structural: its graph changed, and not only numbers.
     """
 
     subject: Subject
     done: tuple[str, ...]
     epochs: int = 0
+    swaps: tuple[Swap, ...] = ()
     structural: bool = False
 
 
@@ -149,8 +154,10 @@ def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
     Raises:
         RecoveryError: it has nothing that can be trained.
     """
+    lesson = replace(case.lesson, loss=treated.subject.facts.loss)  # a treatment may change it
+    limited = replace(recipe, seconds=case.seconds)
     module = module_of(Draft.of(treated.subject.running)).to(treated.subject.device)
-    found = recover(module, case.lesson, recipe, generator=case.generator, progress=case.progress)
+    found = recover(module, lesson, limited, generator=case.generator, progress=case.progress)
     spent = len(found.history) - 1
     said = f"trained for {spent} epochs, kept epoch {found.best}: {found.reason}"
     return replace(
@@ -171,5 +178,6 @@ def operated(case: Case, operation: Operation, where: Where | None = None) -> Tr
     return Treated(
         subject=found.subject,
         done=tuple(swap.summary for swap in found.swaps),
+        swaps=found.swaps,
         structural=found.structural,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dnnrepair.repairing.input_scale import input_normalized
 from dnnrepair.repairing.recipes import AFRESH, GENTLE
 from dnnrepair.repairing.redrawing import DRAWN, redrawn
 from dnnrepair.repairing.treatment import (
@@ -16,10 +15,11 @@ from dnnrepair.repairing.treatment import (
     treatment,
 )
 from dnnrepair.swapping.operations.normalize import Normalize
+from dnnrepair.swapping.operations.scale_input import ScaleInput
 from dnnrepair.swapping.where import Where
 
-_LOST = ("ACT003", "ACT005", "ACT006", "ACT007", "GRD", "INI", "RES", "WGT002")
-_BROKEN = ("ACT001", "OUT002", "NUM")
+_LOST = ("ACT003", "ACT005", "ACT006", "ACT007", "GRD", "RES")
+_BROKEN = ("ACT001", "INI", "OUT002", "NUM", "WGT")
 
 
 @treatment("insert batch norm and train", *_LOST, cost=Cost.TRAINED)
@@ -33,9 +33,7 @@ class BatchNormInserted(Treatment):
         return operated(case, Normalize(kind="batch"), Where())
 
 
-@treatment(
-    "insert batch norm and train afresh", *_LOST, "ACT001", "OUT002", "NUM", cost=Cost.REDRAWN
-)
+@treatment("insert batch norm and train afresh", *_LOST, *_BROKEN, cost=Cost.REDRAWN)
 class BatchNormAfresh(Treatment):
     """A batch norm behind each affine layer, all weights drawn anew; then training."""
 
@@ -63,7 +61,7 @@ class InputNormalized(Treatment):
 
     def begin(self, case: Case) -> Treated:
         """Return the changed copy; see :meth:`Treatment.begin`."""
-        return input_normalized(case.subject, keep=True)
+        return operated(case, ScaleInput(), Where())
 
 
 @treatment("normalize input and train afresh", "DAT001", cost=Cost.REDRAWN)
@@ -74,7 +72,8 @@ class InputNormalizedAfresh(Treatment):
 
     def begin(self, case: Case) -> Treated:
         """Return the changed copy; see :meth:`Treatment.begin`."""
-        found = input_normalized(case.subject, keep=False)
+        fresh = replace(case, subject=redrawn(case.subject, case.generator))
+        found = operated(fresh, ScaleInput(), Where())
         return replace(
             found,
             subject=redrawn(found.subject, case.generator),

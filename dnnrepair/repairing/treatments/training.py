@@ -6,7 +6,7 @@ from dnnrepair.repairing.recipes import AFRESH, GENTLE
 from dnnrepair.repairing.redrawing import DRAWN, redrawn
 from dnnrepair.repairing.treatment import Case, Cost, Treated, Treatment, treatment
 
-_ANY = ("ACT", "DAT", "GRD", "OUT002", "OUT003", "LN", "RES", "RNN", "ATT", "EMB", "WGT")
+_ANY = ("ACT", "DAT", "GRD", "OUT002", "OUT003", "LN", "RES", "RNN", "ATT")
 
 
 @treatment("lower rate and clipping", *_ANY, "BN", cost=Cost.TRAINED)
@@ -20,7 +20,7 @@ class Gentle(Treatment):
         return Treated(subject=case.subject, done=())
 
 
-@treatment("train afresh", *_ANY, "BN", "INI", "NUM", "MOD", "OUT001", cost=Cost.REDRAWN)
+@treatment("train afresh", *_ANY, "BN", "EMB", "INI", "NUM", "OUT001", "WGT", cost=Cost.REDRAWN)
 class Afresh(Treatment):
     """All weights are drawn anew, each for the activation behind it; then training."""
 
