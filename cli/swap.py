@@ -51,8 +51,12 @@ _OPTIONS = (
     ),
     *(click.option(f"--{name}", is_flag=True, help=text) for name, text in _FLAGS),
     click.option("--where", metavar="WHERE", help="A layer, a pattern, or a rule such as ACT001."),
-    click.option("--plain", is_flag=True, help="Put activations in as they are, fitted to nothing."),
-    click.option("--blend", is_flag=True, help="Blend activations in, with a share that starts at 0."),
+    click.option(
+        "--plain", is_flag=True, help="Put activations in as they are, fitted to nothing."
+    ),
+    click.option(
+        "--blend", is_flag=True, help="Blend activations in, with a share that starts at 0."
+    ),
     click.option("--output", metavar="FILE", type=_FILE, help="The network; MODEL stays."),
     click.option("--dry-run", is_flag=True, help="Measure everything, write no network."),
     click.option("--report", metavar="FILE", type=_FILE, help="Of the report. Default: stdout."),

@@ -94,7 +94,7 @@ class Affine:
     def summed(self, weight: Tensor, values: Tensor) -> Tensor:
         """Return what constant inputs ``(inputs,)`` add to each output, ``(outputs,)``."""
         columns = self.by_column(weight.double())
-        flat = columns.reshape(len(columns), -1) if columns.dim() < 3 else columns.flatten(2).sum(2)  # noqa: PLR2004, E501
+        flat = columns.reshape(len(columns), -1) if columns.dim() < 3 else columns.flatten(2).sum(2)  # noqa: PLR2004
         found: Tensor = values.double() @ flat
         return found
 

@@ -16,28 +16,44 @@ if TYPE_CHECKING:
     Write = Callable[[Any], str]
 
 _INFIX = {
-    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "truediv": "/"},
-    **{"mod": "%", "neg": "-", "eq": "==", "ge": ">=", "gt": ">", "le": "<=", "lt": "<"},
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "floordiv": "//",
+    "truediv": "/",
+    "mod": "%",
+    "eq": "==",
+    "ge": ">=",
+    "gt": ">",
+    "le": "<=",
+    "lt": "<",
 }
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # names that torch.nn.functional and torch give to the same operation with the same arguments
-_FUNCTIONAL = frozenset(
+_FUNCTIONAL = _words(
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear relu6 "
     "leaky_relu selu celu gelu silu mish softplus hardtanh hardswish hardsigmoid prelu "
     "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
-    "adaptive_avg_pool2d adaptive_avg_pool3d scaled_dot_product_attention pad".split()
+    "adaptive_avg_pool2d adaptive_avg_pool3d scaled_dot_product_attention pad"
 )
-_TORCH = frozenset(
+_TORCH = _words(
     "relu tanh sigmoid exp log sqrt rsqrt abs erf expm1 log1p sin cos maximum minimum where cat "
     "stack matmul mm bmm addmm flatten transpose permute unsqueeze squeeze softmax log_softmax "
     "clamp pow square reciprocal sum mean amax amin prod rrelu select unbind chunk split unflatten "
     "movedim logaddexp clone reshape lstm gru rnn_tanh rnn_relu bernoulli logical_and logical_not "
-    "zeros_like ones_like full_like atan arctan heaviside sign floor round tril triu".split()
+    "zeros_like ones_like full_like atan arctan heaviside sign floor round tril triu"
 )
-_METHODS = frozenset("view expand contiguous new_zeros new_ones new_full type_as masked_fill".split())
+_METHODS = _words("view expand contiguous new_zeros new_ones new_full type_as masked_fill")
 _TRAINING = frozenset({"train", "training"})
-_SWITCHED = frozenset(
+_SWITCHED = _words(
     "batch_norm dropout feature_dropout alpha_dropout feature_alpha_dropout rrelu lstm gru "
-    "rnn_tanh rnn_relu".split()
+    "rnn_tanh rnn_relu"
 )
 _END = sys.maxsize
 
@@ -114,7 +130,7 @@ def _nameable(node: fx.Node, name: str) -> bool:
     """Whether torch's function takes the argument by the name in the operator's schema."""
     packet = getattr(node.target, "overloadpacket", None)
     own = str(getattr(packet, "__name__", ""))
-    return own in _FUNCTIONAL and name != "self" and own not in ("pad",)
+    return own in _FUNCTIONAL and name != "self" and own != "pad"
 
 
 def _is_default(argument: Any, value: Any) -> bool:  # noqa: ANN401 - torch.Argument
@@ -163,7 +179,9 @@ def _builtin(node: fx.Node, write: Write) -> str:
     if name in _INFIX and len(parts) == 2:  # noqa: PLR2004 - the operands
         return f"{parts[0]} {_INFIX[name]} {parts[1]}"
     parts += [f"{key}={write(value)}" for key, value in node.kwargs.items()]
-    module = {"_operator": "operator", "builtins": "", "math": "math"}.get(target.__module__, "torch")
+    module = {"_operator": "operator", "builtins": "", "math": "math"}.get(
+        target.__module__, "torch"
+    )
     return f"{module}{'.' * bool(module)}{name}({', '.join(parts)})"
 
 

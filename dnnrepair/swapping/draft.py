@@ -95,7 +95,8 @@ class Draft:
 
     def node(self, name: str) -> fx.Node:
         """Return the node of a site."""
-        return next(node for node in self.graph.nodes if node.name == name)
+        found: fx.Node = next(node for node in self.graph.nodes if node.name == name)
+        return found
 
     @property
     def result(self) -> fx.Node:
@@ -104,8 +105,9 @@ class Draft:
 
     def tensor(self, name: str) -> fx.Node:
         """Return the node that reads a tensor, at the top of the graph."""
-        for node in self.graph.nodes:
-            if node.op == "get_attr" and node.target == name:
+        known: list[fx.Node] = [n for n in self.graph.nodes if n.op == "get_attr"]
+        for node in known:
+            if node.target == name:
                 return node
         last = [node for node in self.graph.nodes if node.op in ("placeholder", "get_attr")][-1]
         with self.graph.inserting_after(last):
@@ -138,7 +140,13 @@ class Draft:
         for twin in [n for n, t in self.tensors.items() if t is old]:
             self.tensors[twin] = new
 
-    def call(self, operation: Any, *args: Any, like: fx.Node, before: fx.Node | None = None) -> fx.Node:  # noqa: ANN401, E501
+    def call(
+        self,
+        operation: Any,  # noqa: ANN401 - an operator of torch
+        *args: object,
+        like: fx.Node,
+        before: fx.Node | None = None,
+    ) -> fx.Node:
         """Insert a call after ``like`` (or before another node) and give it the same meaning.
 
         Args:
@@ -149,7 +157,7 @@ class Draft:
         """
         place = self.graph.inserting_before(before) if before else self.graph.inserting_after(like)
         with place:
-            made = self.graph.call_function(operation, args)
+            made: fx.Node = self.graph.create_node("call_function", operation, args)  # type: ignore[arg-type]
         made.meta = copy.copy(like.meta)
         self.structural = True
         return made

@@ -52,7 +52,8 @@ def swap(
 ) -> Outcome:
     """Carry out steps on a copy of a network.
 
-    Half of the data are what operations may look at, the other half measures.
+    Half of the data are what operations may look at, the other half measures. A rule that tells
+    where to change something looks at all of them.
 
     Args:
         subject: the network, with its data if there are any.
@@ -68,7 +69,7 @@ def swap(
     done = Swapped(subject=replace(subject, samples=shown))
     progress.stage("changing the network", len(steps))
     for step in steps:
-        where = _where(done.subject, step, seed)
+        where = _where(replace(done.subject, samples=subject.samples), step, seed)
         found = step.operation.apply(done.subject, where, generator)
         done = Swapped(
             subject=found.subject,

@@ -19,13 +19,28 @@ if TYPE_CHECKING:
     from torch import fx, nn
 
 
+def prepared(module: nn.Module, shape: Sequence[int], kind: torch.dtype) -> Draft:
+    """Return a module that takes one tensor and gives one, ready to be put into drafts.
+
+    Args:
+        module: of plain torch.
+        shape: of what it reads, samples first.
+        kind: type of what it reads.
+
+    Raises:
+        ModelError: torch cannot export the module.
+    """
+    example = torch.zeros(max(2, shape[0]), *shape[1:], dtype=kind)
+    try:
+        exported = export_module(module.eval(), (example,))
+    except Exception as error:
+        message = f"torch cannot export {type(module).__name__} ({first_line(error)})"
+        raise ModelError(message) from error
+    return Draft.of(GraphProgram.of(exported))
+
+
 def inlined(
-    draft: Draft,
-    at: fx.Node,
-    module: nn.Module,
-    shape: Sequence[int],
-    place: str,
-    after: fx.Node | None = None,
+    draft: Draft, at: fx.Node, inner: Draft, place: str, after: fx.Node | None = None
 ) -> fx.Node:
     """Insert a module that reads one node's value, right after that node or a later one.
 
@@ -34,25 +49,13 @@ def inlined(
     Args:
         draft: to be changed.
         at: the node that the module reads.
-        module: takes one tensor and gives one.
-        shape: of the value, samples first.
+        inner: the module, from :func:`prepared`.
         place: name for the module, which no tensor has.
         after: the later node.
 
     Returns:
         The node with what the module gives; nobody reads it yet.
-
-    Raises:
-        ModelError: torch cannot export the module.
     """
-    kinds = [p.dtype for p in module.parameters()] or [kind_of(draft)]
-    example = torch.zeros(max(2, shape[0]), *shape[1:], dtype=kinds[0])
-    try:
-        exported = export_module(module.eval(), (example,))
-    except Exception as error:
-        message = f"torch cannot export {type(module).__name__} ({first_line(error)})"
-        raise ModelError(message) from error
-    inner = Draft.of(GraphProgram.of(exported))
     known: dict[fx.Node, fx.Node] = {}
     last = after or at
     for node in inner.graph.nodes:
@@ -64,8 +67,8 @@ def inlined(
             known[node] = draft.add(f"{place}.{name}", inner.tensors[name], buffer=buffer)
         elif node.op == "output":
             (values,) = node.args
-            (result,) = values  # type: ignore[misc]
-            found: fx.Node = known[result]  # type: ignore[index]
+            (result,) = values
+            found: fx.Node = known[result]
         else:
             with draft.graph.inserting_after(last):
                 last = draft.graph.node_copy(node, lambda n: known[n])

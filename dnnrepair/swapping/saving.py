@@ -19,10 +19,10 @@ from dnnrepair.saving import hold
 from dnnrepair.swapping.measuring import example_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from dnnrepair.swapping.driver import Outcome
 
@@ -87,10 +87,13 @@ def check_form(outcome: Outcome, path: Path) -> None:
     done = "; ".join(swap.summary for swap in outcome.swapped.swaps)
     forms = f"name a file that ends in {', '.join((*STATES, EXPORTED))}"
     if outcome.before.form == "Hugging Face" or path.is_dir() or not path.suffix:
-        message = f"{path}: a folder of transformers runs their code, which cannot hold this ({done})"
+        message = (
+            f"{path}: a folder of transformers runs their code, which cannot hold this ({done})"
+        )
     else:
         message = f"{path}: {path.suffix} cannot hold a network whose graph changed ({done})"
-    raise SettingError(f"{message}; {forms}")
+    message = f"{message}; {forms}"
+    raise SettingError(message)
 
 
 def check_code(path: Path, keep: Sequence[Path]) -> None:
@@ -135,13 +138,13 @@ def _state(outcome: Outcome, path: Path) -> bytes:
 
 def _exported(outcome: Outcome) -> bytes:
     module: nn.Module = outcome.swapped.module
-    example: Mapping[str, Tensor] | tuple[Tensor, ...] = example_of(outcome.before)
+    example = example_of(outcome.before)
     if not example:
         message = "a .pt2 file is exported on an example: give --data, or name a .pt file"
         raise SettingError(message)
     buffer = io.BytesIO()
     try:
-        torch.export.save(export_module(module, tuple(example)), buffer)
+        torch.export.save(export_module(module, example), buffer)
     except Exception as error:
         message = f"torch.export refuses the changed network ({first_line(error)}); name a .pt file"
         raise ModelError(message) from error

@@ -138,5 +138,3 @@ def _quoted(line: str) -> str:
     """Return a line that cannot end the docstring that it stands in."""
     kept = "".join(c if c.isprintable() else " " for c in line)
     return kept.replace("\\", "\\\\").replace('"', "'")
-
-

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dnnrepair.program import GraphProgram
+    from dnnrepair.program import Program
     from dnnrepair.sites import Site, Sites
 
 _PASSING = (Kind.VIEW, Kind.DROPOUT, Kind.POOL)  # each unit goes through by itself
@@ -56,7 +56,7 @@ class Units:
     readers: tuple[Reader, ...]
 
     @classmethod
-    def of(cls, program: GraphProgram, site: Site, example: Sequence[Tensor]) -> Units:
+    def of(cls, program: Program, site: Site, example: Sequence[Tensor]) -> Units:
         """Return the units of an activation.
 
         Args:
@@ -125,7 +125,7 @@ def _readers(sites: Sites, site: Site, name: str) -> Iterator[str]:
 
 
 def _traced(
-    program: GraphProgram, site: Site, layers: Sequence[Affine], example: Sequence[Tensor]
+    program: Program, site: Site, layers: Sequence[Affine], example: Sequence[Tensor]
 ) -> Iterator[Reader]:
     """Send each unit's number down the network in place of its values, and see where it arrives."""
     arrived: dict[str, Tensor] = {}

@@ -152,5 +152,3 @@ def allowed(
         message = f"nothing is left to change: {'; '.join(dict.fromkeys(reasons))}"
         raise SettingError(message)
     return tuple(kept), tuple(dict.fromkeys(reasons))
-
-

@@ -14,7 +14,7 @@ from dnnrepair.settings import settings_of
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine
-from dnnrepair.swapping.inline import inlined, kind_of
+from dnnrepair.swapping.inline import inlined, kind_of, prepared
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.spread import some_inputs
 from dnnrepair.swapping.where import allowed, listed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.where import Where
 
 MODES = ("auto", "plain", "blend")
+_Key = tuple[str, int | None, tuple[int, ...]]  # an activation, its channels, a sample's shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +77,14 @@ class ReplaceActivation(Operation):
         kept, skipped = allowed(subject, _chosen(sites, where, old, new.name), where)
         reasons = list(skipped)
         done: dict[Promise, list[tuple[str, str, str]]] = {}
+        ready: dict[_Key, Draft] = {}  # the same activation on the same shape is exported once
         for site in kept:
+            if site.name == sites.output and not where.named:
+                reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
+                continue
             try:
-                if site.name == sites.output and not where.named:
-                    message = f"{site.layer}: its {site.op} gives the network's outputs"
-                    raise SettingError(message)
                 choice = self._choice(draft, subject, site, new)
-                self._put(draft, sites, site, choice.graft)
+                self._put(draft, sites, site, choice.graft, ready)
             except SettingError as error:
                 if where.named:
                     raise
@@ -115,13 +117,17 @@ class ReplaceActivation(Operation):
             reason="; ".join(reasons),
         )
 
-    def _choice(
-        self, draft: Draft, subject: Subject, site: Site, new: Activation
-    ) -> _Choice:
+    def _choice(self, draft: Draft, subject: Subject, site: Site, new: Activation) -> _Choice:
         if self.mode == "blend":
-            return _Choice(graft=Graft(activation=new), promise=Promise.EXACT, words="its share is 0 until training raises it")
+            return _Choice(
+                graft=Graft(activation=new),
+                promise=Promise.EXACT,
+                words="its share is 0 until training raises it",
+            )
         if self.mode == "plain":
-            return _Choice(graft=Graft(activation=new), promise=Promise.CHANGES, words="put in as it is")
+            return _Choice(
+                graft=Graft(activation=new), promise=Promise.CHANGES, words="put in as it is"
+            )
         old = activation_at(site, draft)
         graft = exact(old, new.name)
         if graft is not None:
@@ -140,7 +146,9 @@ class ReplaceActivation(Operation):
         words = f"{found.relative:.2g} of a deviation off, on the layer's own inputs"
         return _Choice(graft=Graft(activation=nearest), promise=Promise.CLOSEST, words=words)
 
-    def _put(self, draft: Draft, sites: Sites, site: Site, graft: Graft) -> None:
+    def _put(
+        self, draft: Draft, sites: Sites, site: Site, graft: Graft, ready: dict[_Key, Draft]
+    ) -> None:
         node = draft.node(site.name)
         source: fx.Node = node.all_input_nodes[0]
         shape = list(site.shape)
@@ -150,9 +158,12 @@ class ReplaceActivation(Operation):
         new = wrapped(graft.activation, graft.wrap)
         second = len(shape) > 1 and site.unit_dim % len(shape) == 1
         channels = site.width if self.per_channel and second and new.learnable else None
-        module = new.module(channels, kind_of(draft))
+        kind = kind_of(draft)
+        key = (repr(new), channels, tuple(shape[1:]))
+        if key not in ready:
+            ready[key] = prepared(new.module(channels, kind), shape, kind)
         place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_{graft.activation.name}")
-        made = inlined(draft, source, module, shape, place, after=node)
+        made = inlined(draft, source, ready[key], place, after=node)
         kept: tuple[fx.Node, ...] = ()
         if self.mode == "blend":
             made = _blended(draft, node, made, place)
@@ -175,7 +186,7 @@ def activation_at(site: Site, draft: Draft) -> Activation:
             message = f"{site.layer}: its prelu has learned a slope for each channel; keep it"
             raise SettingError(message)
         return find("prelu", slope=float(slopes.flatten()[0]))
-    known = settings_of(activations[site.op])
+    known = settings_of(activations[site.op])  # type: ignore[arg-type]
     given = {name: value for name, value in site.settings.items() if name in known}
     for name in ("scale", "input_scale"):  # of elu, with which torch computes selu and celu
         if site.op == "elu" and float(site.setting(name, 1.0)) != 1:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
 
-# |z| from which the slope is below 5 % of its largest value (computed: 1 - tanh^2 = 0.05, and so on)
+# |z| from which the slope is below 5 % of its largest value
 _FLAT = {"tanh": 2.18, "sigmoid": 4.36}
 _LEAST = 1e-6  # spread of a pre-activation that can be brought to another
 
@@ -70,7 +70,7 @@ class Desaturate(Operation):
         swap = Swap(
             operation=self.name,
             layers=tuple(dict.fromkeys(done)),
-            summary=f"{count} saturated units of {listed(done)} scaled down, their readers adjusted",
+            summary=f"saturated units of {listed(done)} scaled down, their readers adjusted",
             settings=(f"share = {self.share:g}",),
             promise=Promise.CLOSEST,
             reason="by the least-squares line of each unit",
@@ -87,9 +87,7 @@ class Desaturate(Operation):
         return found
 
 
-def _rescale(
-    draft: Draft, subject: Subject, site: Site, z: Tensor, units: list[int]
-) -> None:
+def _rescale(draft: Draft, subject: Subject, site: Site, z: Tensor, units: list[int]) -> None:
     group = Units.of(subject.running, site, example_of(subject))
     if group.source.groups != 1 or any(reader.layer.groups != 1 for reader in group.readers):
         message = f"{site.layer}: its units hang together in a grouped convolution"

@@ -68,7 +68,7 @@ class Gated(Operation):
         node.target = aten.gru.input if self.kind == "gru" else aten.lstm.input
         if self.kind == "lstm":  # the state and the cell start as the plain layer's state did
             first, state, *rest = node.args
-            node.args = (first, [state, state], *rest)  # type: ignore[list-item]
+            node.args = (first, [state, state], *rest)
 
 
 def _fresh(old: Tensor, name: str, kind: str, generator: torch.Generator) -> Tensor:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.idle import Idle, cut_off, idle_units, without
@@ -15,6 +13,9 @@ from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.where import listed
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from dnnrepair.subject import Subject
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
@@ -40,7 +41,7 @@ class Prune(Operation):
         """Remove them; see :meth:`Operation.edit`."""
         del generator
         found, skipped = idle_units(subject, where)
-        exact = all([cut_off(draft, subject, idle) for idle in found])
+        exact = [cut_off(draft, subject, idle) for idle in found]
         reasons = list(skipped)
         smaller = 0
         for idle in reversed(found):
@@ -55,10 +56,12 @@ class Prune(Operation):
         swap = Swap(
             operation=self.name,
             layers=layers,
-            summary=f"{count} idle units of {listed(layers)} removed; {smaller} of them made "
-            "tensors smaller",
-            promise=Promise.EXACT if exact else Promise.CLOSEST,
-            reason="" if exact else "some of the units still said a little, or stand at a border",
+            summary=f"idle units of {listed(layers)} removed ({smaller} of {count} made tensors "
+            "smaller)",
+            promise=Promise.EXACT if all(exact) else Promise.CLOSEST,
+            reason=""
+            if all(exact)
+            else "some of the units still said a little, or stand at a border",
             units=count,
         )
         return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
@@ -86,7 +89,7 @@ def _removed(draft: Draft, subject: Subject, idle: Idle) -> bool:
     return True
 
 
-def _less(draft: Draft, name: str, dim: int, idle: Idle) -> torch.Tensor:
+def _less(draft: Draft, name: str, dim: int, idle: Idle) -> Tensor:
     return without(draft.tensors[name], dim, idle.units)
 
 

@@ -87,6 +87,9 @@ def _estimated(subject: Subject, names: set[str], size: int) -> dict[str, tuple[
         message = "running statistics need batches of at least 2 inputs; give more data"
         raise DataError(message)
     return {
-        name: (torch.stack([m for m, _ in parts]).mean(0), torch.stack([v for _, v in parts]).mean(0))
+        name: (
+            torch.stack([m for m, _ in parts]).mean(0),
+            torch.stack([v for _, v in parts]).mean(0),
+        )
         for name, parts in found.items()
     }

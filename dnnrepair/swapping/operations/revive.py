@@ -45,7 +45,7 @@ class Revive(Operation):
     ) -> Edited:
         """Revive them; see :meth:`Operation.edit`."""
         found, skipped = idle_units(subject, where)
-        exact = all([cut_off(draft, subject, idle) for idle in found])
+        exact = [cut_off(draft, subject, idle) for idle in found]
         for idle in found:  # upstream first: what a later layer reads is settled before its turn
             _redraw(draft, subject, idle, generator)
         count = sum(len(idle.units) for idle in found)
@@ -53,9 +53,11 @@ class Revive(Operation):
         swap = Swap(
             operation=self.name,
             layers=tuple(dict.fromkeys(layers)),
-            summary=f"{count} idle units of {listed(layers)} re-drawn; nobody reads them yet",
-            promise=Promise.EXACT if exact else Promise.CLOSEST,
-            reason="" if exact else "some of the units still said a little, or stand at a border",
+            summary=f"idle units of {listed(layers)} re-drawn; nobody reads them yet",
+            promise=Promise.EXACT if all(exact) else Promise.CLOSEST,
+            reason=""
+            if all(exact)
+            else "some of the units still said a little, or stand at a border",
             units=count,
         )
         return Edited(swaps=(swap,), skipped=skipped)

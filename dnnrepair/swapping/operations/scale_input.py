@@ -133,9 +133,7 @@ def _padded(draft: Draft, node: fx.Node, at: fx.Node, site: Site) -> fx.Node:
     names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]  # noqa: SLF001
     sides = [int(side) for side in padding] * (1 if len(padding) > 1 else len(site.shape) - 2)
     around = [side for size in reversed(sides) for side in (size, size)]
-    made = draft.call(
-        torch.ops.aten.constant_pad_nd.default, at, around, 0.0, like=at, before=node
-    )
+    made = draft.call(torch.ops.aten.constant_pad_nd.default, at, around, 0.0, like=at, before=node)
     args = list(node.args)
     args[names.index("padding")] = [0] * len(sides)
     node.args = tuple(args)

@@ -49,8 +49,8 @@ class Temperature(Operation):
         del where, generator
         if subject.facts.loss not in _LOSSES:
             message = (
-                f"a temperature divides logits, and with the loss {subject.facts.loss or 'unknown'} "
-                "the outputs are none; remove the last activation first, or name --loss"
+                f"a temperature divides logits, and with the loss {subject.facts.loss or 'unknown'}"
+                " the outputs are none; remove the last activation first, or name --loss"
             )
             raise SettingError(message)
         found = self.value or best_temperature(*_logits(subject), subject.facts.loss)
@@ -90,8 +90,8 @@ def _logits(subject: Subject) -> tuple[Tensor, Tensor]:
     logits, labels = [], []
     for batch in batches_of(subject, _ALL):
         if batch.targets is None:
-            message = "the temperature is chosen by the loss, which needs labels; give --data with"
-            raise DataError(f"{message} labels")
+            message = "the temperature is chosen by the loss: give labeled data with --data"
+            raise DataError(message)
         labels.append(batch.targets)
         logits.append(subject.running.run(batch.inputs)[: len(batch.targets)].cpu())
     return torch.cat(logits), torch.cat(labels)
