@@ -19,6 +19,7 @@ TOP = ("dnnrepair", "cli", "models")
 LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
+    ("dnnrepair.repairing",),
     ("dnnrepair.swapping.driver", "dnnrepair.swapping.saving"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
@@ -34,6 +35,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
+    ("dnnrepair.repair_report",),
     ("dnnrepair.patch_report", "dnnrepair.swap_report"),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dnnrepair.errors import UnknownNameError
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
+from dnnrepair.repair_report import RepairReport
 from dnnrepair.report import Report
 from dnnrepair.swap_report import SwapReport
 
@@ -30,6 +31,12 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "markdown": "repair_markdown",
         "text": "repair_text",
     },
+    RepairReport: {
+        "html": "course_html",
+        "json": "stored",
+        "markdown": "course_markdown",
+        "text": "course_text",
+    },
     SwapReport: {
         "html": "swap_html",
         "json": "stored",
@@ -37,7 +44,7 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "text": "swap_text",
     },
 }
-AnyReport = Report | PatchReport | SwapReport
+AnyReport = Report | PatchReport | RepairReport | SwapReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 

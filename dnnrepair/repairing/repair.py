@@ -17,6 +17,9 @@ from dnnrepair.repairing.course import Budget, Trial
 from dnnrepair.repairing.judging import judged, verdict
 from dnnrepair.repairing.parts import SHARES, parts_of
 from dnnrepair.report import ModelCard
+from dnnrepair.swap_report import SwapReport
+from dnnrepair.swapping.driver import Outcome
+from dnnrepair.swapping.operation import Swapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from dnnrepair.repairing.judging import Judged
     from dnnrepair.repairing.parts import Parts
     from dnnrepair.subject import Subject
-    from dnnrepair.swap_report import Swap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +58,26 @@ class Repaired:
     """What came of a repair.
 
     Attributes:
-        report: all there is to say.
-        subject: the network in the end; the one that came if nothing was kept.
-        swaps: what operations did to it.
-        structural: its graph changed, so that old code cannot load its weights.
+        report: all there is to say, but for what was written.
+        swapped: the network in the end; the one that came if nothing was kept.
+        before: the network as it came.
     """
 
     report: RepairReport
-    subject: Subject
-    swaps: tuple[Swap, ...]
-    structural: bool
+    swapped: Swapped
+    before: Subject
+
+    @property
+    def outcome(self) -> Outcome:
+        """What :func:`dnnrepair.swapping.saving.save_swapped` writes."""
+        report = SwapReport(
+            tool_version=__version__,
+            model=self.report.model,
+            swaps=self.swapped.swaps,
+            structural=self.swapped.structural,
+            seed=self.report.seed,
+        )
+        return Outcome(swapped=self.swapped, before=self.before, report=report)
 
 
 def repair(
@@ -119,9 +131,8 @@ def repair(
         seed=options.seed,
         stages=tuple(clock.stages),
     )
-    return Repaired(
-        report=report, subject=last.subject, swaps=last.swaps, structural=last.structural
-    )
+    swapped = Swapped(subject=last.subject, swaps=last.swaps, structural=last.structural)
+    return Repaired(report=report, swapped=swapped, before=subject)
 
 
 def _check(subject: Subject) -> None:
