@@ -171,15 +171,19 @@ def trained(training: FaultyTraining, network: str, x: Tensor, y: Tensor, seed: 
     with seeded(seed):
         module = training.change(NETWORKS[network]()).train()
         rng = torch.Generator().manual_seed(seed)
-        made = torch.optim.SGD if training.optimizer == "sgd" else torch.optim.AdamW
-        momentum = {"momentum": 0.9} if training.optimizer == "sgd" else {}
-        optimizer = made(module.parameters(), lr=training.rate, **momentum)
+        optimizer = _optimizer(training, module)
         for _ in range(training.epochs):
             for part in torch.randperm(len(x), generator=rng).split(64):
                 optimizer.zero_grad()
                 F.cross_entropy(module(x[part]), y[part]).backward()
                 optimizer.step()
     return module.eval()
+
+
+def _optimizer(training: FaultyTraining, module: nn.Module) -> torch.optim.Optimizer:
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(module.parameters(), lr=training.rate, momentum=0.9)
+    return torch.optim.AdamW(module.parameters(), lr=training.rate)
 
 
 def given(training: FaultyTraining, network: str, images: Tensor) -> Tensor:

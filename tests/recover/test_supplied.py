@@ -66,4 +66,4 @@ def test_one_that_returns_no_network_is_refused(
     plain: nn.Module, lesson: Lesson, rng: torch.Generator
 ) -> None:
     with pytest.raises(RecoveryError, match="returned int; return a network, or None after"):
-        recover_with(lambda *_: 3, plain, lesson, generator=rng)  # type: ignore[arg-type,return-value]
+        recover_with(lambda *_: 3, plain, lesson, generator=rng)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -136,7 +137,7 @@ def test_optimizers_and_schedules_are_those_of_torch(
 
 @pytest.mark.parametrize("loss", [F.cross_entropy, nn.MultiMarginLoss()])
 def test_any_loss_of_torch_will_do(
-    loss: object, plain: nn.Module, lesson: Lesson, rng: torch.Generator
+    loss: Any, plain: nn.Module, lesson: Lesson, rng: torch.Generator
 ) -> None:
     found = recover(plain, replace(lesson, loss=loss), Recipe(epochs=5), generator=rng)
     assert found.kept.valid_loss < found.history[0].valid_loss
@@ -196,11 +197,16 @@ class Watching(nn.Module):
         return y
 
 
+def seen_by(module: nn.Module) -> list[tuple[bool, torch.dtype]]:
+    assert isinstance(module, Watching)
+    return module.seen
+
+
 def test_modes_and_statistics(network: nn.Module, lesson: Lesson, rng: torch.Generator) -> None:
     watching = Watching(network)
     found = recover(watching, lesson, Recipe(epochs=2, batch_size=60), generator=rng)
-    seen = found.module.get_submodule("").seen  # type: ignore[union-attr]
-    assert [mode for mode, _ in seen] == [False, *[*[True] * 4, False] * 2]  # type: ignore[misc]
+    seen = seen_by(found.module)
+    assert [mode for mode, _ in seen] == [False, *[*[True] * 4, False] * 2]
     assert int(found.module.get_buffer("inner.1.num_batches_tracked")) == 4 * found.best
     frozen = recover(network, lesson, Recipe(epochs=2, freeze_statistics=True), generator=rng)
     for name in ("1.running_mean", "1.running_var"):
@@ -213,7 +219,7 @@ def test_mixed_precision_computes_in_few_bits_and_keeps_weights(
 ) -> None:
     recipe = Recipe(epochs=6, precision=precision, learning_rate=2e-2)
     found = recover(Watching(plain), lesson, recipe, generator=rng)
-    types = {kind for training, kind in found.module.seen if training}  # type: ignore[union-attr,misc]
+    types = {kind for training, kind in seen_by(found.module) if training}
     assert types == {getattr(torch, precision)}
     assert {p.dtype for p in found.module.parameters()} == {torch.float32}
     assert found.kept.valid_loss < 0.7 * found.history[0].valid_loss
