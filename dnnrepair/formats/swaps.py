@@ -96,7 +96,9 @@ def _relative(found: Difference) -> str:
 
 def _figures(found: Difference) -> Iterator[Figure]:
     yield Figure(
-        name="Largest change of an output", value=_relative(found), count="of the largest output"
+        name="Largest change, of the largest output",
+        count=counted(found.samples, "input"),
+        value=_relative(found),
     )
     rates = (
         ("Same answers", found.agreement),

@@ -123,6 +123,11 @@ class Draft:
         self.structural = True
         return self.tensor(name)
 
+    def place(self, layer: str, what: str) -> str:
+        """Return a name, which no tensor has, for what is put beside a layer."""
+        name = layer.partition("#")[0].replace(".", "_") or "input"
+        return self.fresh(f"{'layer_' * name[0].isdecimal()}{name}_{what}")
+
     def fresh(self, name: str) -> str:
         """Return a module name like this one that no tensor has yet."""
         taken = {known.rpartition(".")[0] for known in self.tensors} | set(self.tensors)

@@ -80,7 +80,7 @@ def attribute(root: Holder, name: str) -> str:
     """Return Python that reads a tensor by its dotted name."""
     found, at = "self", root
     for part in name.split("."):
-        if at.is_list:
+        if at is not root and at.is_list:
             found = f"{found}[{part}]"
         else:
             found = f"{found}.{part}" if _simple(part) else f"getattr({found}, {part!r})"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.draft import Draft
 
 _RESERVED = frozenset({"self", "torch", "F", "nn", "operator", "math", "Holder", "Net", "float"})
+_WIDEST = 100  # columns of a line
 _HEADER = '''"""{lines}"""
 
 import math
@@ -118,11 +119,29 @@ def _body(draft: Draft, root: Holder) -> Iterator[str]:
 
     for node in draft.graph.nodes:
         if node.op == "call_function" and (node.users or _acts(node)):
-            yield f"{_variable(node)} = {expression(node, write)}"
+            yield _wrapped(f"{_variable(node)} = {expression(node, write)}")
         elif node.op == "output":
             (values,) = node.args
             flat = values if isinstance(values, list | tuple) else (values,)
             yield f"return {', '.join(map(write, flat))}"
+
+
+def _wrapped(line: str) -> str:
+    """Return a statement, a call's arguments on lines of their own if it is long."""
+    if len(line) + 8 <= _WIDEST or not line.endswith(")"):
+        return line
+    start = line.index("(")
+    depth, parts = 0, [""]
+    for character in line[start + 1 : -1]:
+        depth += (character in "([") - (character in ")]")
+        if depth < 0:  # the first parenthesis is not closed by the last one
+            return line
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    inner = "".join(f"{' ' * 12}{part.strip()},\n" for part in parts)
+    return f"{line[: start + 1]}\n{inner}{' ' * 8})"
 
 
 def _acts(node: fx.Node) -> bool:

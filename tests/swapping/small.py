@@ -16,7 +16,7 @@ from dnnrepair.swapping.where import Where
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COUNT = 64
+COUNT = 48
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -37,7 +37,7 @@ def jolted(module: nn.Module) -> nn.Module:
 
 @cache
 def reference(name: str, dtype: torch.dtype = torch.float32) -> Subject:
-    """Return a fresh reference network with 64 inputs."""
+    """Return a fresh reference network with 48 inputs."""
     built = build(f"{name}:init")
     inputs = tuple(x[:COUNT].to(dtype) if x.is_floating_point() else x[:COUNT] for x in built.inputs)
     targets = None if built.task == "generate" else built.targets

@@ -162,7 +162,7 @@ class ReplaceActivation(Operation):
         key = (repr(new), channels, tuple(shape[1:]))
         if key not in ready:
             ready[key] = prepared(new.module(channels, kind), shape, kind)
-        place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_{graft.activation.name}")
+        place = draft.place(site.layer, graft.activation.name)
         made = inlined(draft, source, ready[key], place, after=node)
         kept: tuple[fx.Node, ...] = ()
         if self.mode == "blend":

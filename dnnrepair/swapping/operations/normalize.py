@@ -114,7 +114,7 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
         )
         raise SettingError(message)
     mean, variance, kind = seen.mean, seen.variance, kind_of(draft)
-    place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_norm")
+    place = draft.place(site.layer, "norm")
     scale = (variance.to(kind).double() + _EPS).sqrt()
     tensors = [
         draft.add(f"{place}.weight", scale.to(kind)),
@@ -135,7 +135,7 @@ def _layer_norm(draft: Draft, site: Site) -> None:
     node = draft.node(site.name)
     shape, aten = site.shape, torch.ops.aten
     width, kind = site.width, kind_of(draft)
-    place = draft.fresh(f"{site.layer.partition('#')[0] or 'input'}_norm")
+    place = draft.place(site.layer, "norm")
     weight = draft.add(f"{place}.weight", torch.ones(width, dtype=kind))
     bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
     share = draft.add(f"{place}.share", torch.zeros(1, dtype=kind))

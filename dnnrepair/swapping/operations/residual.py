@@ -81,7 +81,7 @@ class ResidualScale(Operation):
             shape = [1] * len(found.site.shape)
             shape[found.site.unit_dim] = found.site.width
             kind = draft.tensors[names[0]].dtype
-            name = f"{draft.fresh(f'{last.layer}_scale')}.weight"
+            name = f"{draft.place(last.layer, 'scale')}.weight"
             factor = draft.add(name, torch.full(shape, self.scale, dtype=kind))
         made = draft.call(torch.ops.aten.mul.Tensor, branch, factor, like=branch, before=add)
         place = 1 if found.skip_first else 0

@@ -85,7 +85,7 @@ def _scale(draft: Draft, layer: Affine, seen: Spread) -> None:
     std = torch.where(std > _LEAST * std.max(), std, 1.0).to(kind)
     weight = draft.tensors[layer.weight].clone()
     shift, factors = _compensation(layer, weight.cpu(), mean.double(), std.double())
-    place = draft.fresh(f"{layer.site.layer.partition('#')[0] or 'input'}_input")
+    place = draft.place(layer.site.layer, "input")
     shape = [-1] + [1] * (weight.dim() - 2) if layer.input_dim == 1 else [-1]
     tensors = [
         draft.add(f"{place}.{name}", value.reshape(shape), buffer=True)
