@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.operation import Operation
 
 
+STEPS_AN_EPOCH = 14  # with fewer samples than that, there are more epochs
+
+
 class Cost(IntEnum):
     """How much of what the network has learned a treatment puts at risk; the least goes first."""
 
@@ -155,7 +158,9 @@ def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
         RecoveryError: it has nothing that can be trained.
     """
     lesson = replace(case.lesson, loss=treated.subject.facts.loss)  # a treatment may change it
-    limited = replace(recipe, seconds=case.seconds)
+    steps = max(case.lesson.train.size // recipe.batch_size, 1)
+    epochs = recipe.epochs * max(STEPS_AN_EPOCH, steps) // steps
+    limited = replace(recipe, epochs=epochs, seconds=case.seconds)
     module = module_of(Draft.of(treated.subject.running)).to(treated.subject.device)
     found = recover(module, lesson, limited, generator=case.generator, progress=case.progress)
     spent = len(found.history) - 1

@@ -27,7 +27,7 @@ def problem() -> tuple[Tensor, Tensor]:
     return x, (x @ torch.randn(8, 4, generator=rng)).argmax(1)
 
 
-def learned(module: nn.Module, x: Tensor, y: Tensor, epochs: int = 8) -> nn.Module:
+def learned(module: nn.Module, x: Tensor, y: Tensor, epochs: int = 25) -> nn.Module:
     """Train a network in place, and return it in evaluation mode."""
     rng = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
@@ -54,9 +54,11 @@ def _made(fault: str) -> tuple[nn.Module, Tensor, Tensor]:
     with torch.no_grad():
         if fault == "dead":
             module.get_parameter("0.bias")[:] = -1000.0
+        if fault == "partly":
+            module.get_parameter("0.bias")[:6] = -1000.0
         if fault == "stale":
-            module.get_buffer("1.running_mean")[:] = 5.0
-            module.get_buffer("1.running_var")[:] = 30.0
+            module.get_buffer("1.running_mean")[:] = 1.0
+            module.get_buffer("1.running_var")[:] = 9.0
         if fault == "nan":
             module.get_parameter("0.weight")[0, 0] = torch.nan
         if fault == "constant":
@@ -67,7 +69,7 @@ def _made(fault: str) -> tuple[nn.Module, Tensor, Tensor]:
 
 @pytest.fixture
 def faulty() -> Callable[[str], Subject]:
-    """Return ``faulty(fault)``: healthy, dead, stale, softmax, raw, nan or constant."""
+    """Return ``faulty(fault)``: healthy, dead, partly, stale, softmax, raw, nan or constant."""
 
     def found(fault: str) -> Subject:
         module, x, y = _made(fault)
