@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from dnnrepair import diagnose_module, render_report
+from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
 from dnnrepair.finding import Severity, rules
@@ -108,6 +109,22 @@ def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch
     (finding,) = diagnose_module(model, x, select=["loud-unit"]).findings
     assert (finding.code, finding.severity, finding.layer) == ("UNI001", Severity.WARNING, "0")
     assert finding.units == (5,)
+
+
+@pytest.mark.usefixtures("here")
+def test_the_repair_says_what_is_printed_here(capsys: pytest.CaptureFixture[str]) -> None:
+    command = block("sh", "dnnrepair repair models:").strip()
+    assert run(command.split()[1:]) == 0
+    assert block("text", "1 treatment kept") in capsys.readouterr().out
+
+
+def test_the_recovery_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x = network()
+    scope: dict[str, Any] = {"model": model, "x": x, "y": (x[:, 0] > 0).long()}
+    exec(block("python", "Recipe(epochs=10"), scope)
+    assert re.search(r"epoch \d+ was best", capsys.readouterr().out)
+    recovered = scope["recovered"]
+    assert recovered.kept.valid_loss < recovered.history[0].valid_loss
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", TEXT))
