@@ -41,7 +41,7 @@ def document(report: RepairReport) -> Document:
         headline=_headline(report),
         goal=tuple(_goal(report)),
         verdict=tuple(_sentences(report)),
-        figures=tuple(_figures(report.course)),
+        figures=tuple(_figures(report.course)) if report.accepted else (),
         sections=tuple(_sections(report)),
     )
 
@@ -95,7 +95,7 @@ def _sentences(report: RepairReport) -> Iterator[str]:
         for attempt in course.kept:
             yield f"Kept, attempt {attempt.number}: {attempt.treatment}; {attempt.reason}."
     else:
-        yield f"Reason: none of {counted(len(course.attempts), 'attempt')} helped."
+        yield f"{counted(len(course.attempts), 'attempt')}, of which none helped."
     yield _left(course)
     yield f"The loop ended: {report.reason}."
     if report.baseline is not None:
