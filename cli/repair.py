@@ -69,10 +69,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @debug_option
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the options above
-    """Diagnose, try remedies in order of cause, keep what measurably helps.
+    """Diagnose, try treatments on copies, keep what measurably helps.
 
-    Each is tried on a copy: those that change no output first, then those that train from there,
-    then those that draw weights anew. A copy is kept if the finding is gone, no new error comes,
+    They come in order of cause, and for each cause those first that put least at risk: those that train
+    nothing, then those that train from there, then those that draw weights anew. A copy is kept if the finding is gone, no new error comes,
     and the loss falls on data that it was not trained on; another part of the data judges in the
     end. FILE gets the form of MODEL where only numbers changed; else it is a .pt2, or a state dict
     with the network's code beside it, for plain torch. Exit code 4: nothing helped, nothing was

@@ -75,7 +75,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-    """Replace activations, insert normalizations, revive units, draw weights anew.
+    """Change activations, normalizations and units.
 
     WHERE is a layer, a pattern such as 'conv*', or the code of a rule whose findings are meant.
     Changes come in a fixed order: outputs, units, recurrent layers, activations, initial weights,

@@ -57,7 +57,7 @@ def inlined(
         The node with what the module gives; nobody reads it yet.
     """
     known: dict[fx.Node, fx.Node] = {}
-    last = after or at
+    last = found = after or at
     for node in inner.graph.nodes:
         if node.op == "placeholder":
             known[node] = at
@@ -68,7 +68,7 @@ def inlined(
         elif node.op == "output":
             (values,) = node.args
             (result,) = values
-            found: fx.Node = known[result]
+            found = known[result]
         else:
             with draft.graph.inserting_after(last):
                 last = draft.graph.node_copy(node, lambda n: known[n])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-Run = Callable[..., Any] if TYPE_CHECKING else Any
+    Run = Callable[..., Any]
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ def jolted(module: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
             if value.dim() == 1 and value.is_floating_point() and not name.endswith("_var"):
-                value += 0.1 * torch.randn(value.shape, generator=generator).to(value)
+                value.add_(0.1 * torch.randn(value.shape, generator=generator).to(value))
             elif name.endswith("running_var"):
-                value *= 0.5 + torch.rand(value.shape, generator=generator).to(value)
+                value.mul_(0.5 + torch.rand(value.shape, generator=generator).to(value))
     return module
 
 
@@ -39,7 +39,9 @@ def jolted(module: nn.Module) -> nn.Module:
 def reference(name: str, dtype: torch.dtype = torch.float32) -> Subject:
     """Return a fresh reference network with 48 inputs."""
     built = build(f"{name}:init")
-    inputs = tuple(x[:COUNT].to(dtype) if x.is_floating_point() else x[:COUNT] for x in built.inputs)
+    inputs = tuple(
+        x[:COUNT].to(dtype) if x.is_floating_point() else x[:COUNT] for x in built.inputs
+    )
     targets = None if built.task == "generate" else built.targets
     data: Any = inputs[0] if targets is None else (*inputs, targets[:COUNT])
     return subject_of(
@@ -72,7 +74,9 @@ def network(layers: Sequence[nn.Module], count: int = 256, width: int = 6) -> Su
     module = nn.Sequential(*layers)
     with torch.no_grad():
         for value in module.parameters():
-            value.copy_(torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5)
+            value.copy_(
+                torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5
+            )
     x = torch.randn(count, width, generator=generator)
     return subject_of(module, (x, torch.arange(count) % 3), name="net")
 

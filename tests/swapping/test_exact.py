@@ -66,9 +66,20 @@ def test_the_module_is_the_program(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "new"),
-    [("mlp-relu", "prelu"), ("mlp-leaky", "prelu"), ("mlp-silu", "swish"), ("mlp-silu", "ulu")]
-    + [("mlp-gelu", "xgelu"), ("mlp-tanh", "sigmoid"), ("mlp-sigmoid", "tanh"), ("cnn", "maxout")]
-    + [("cnn", "lslu"), ("cnn", "rrelu"), ("mlp-silu", "aulu"), ("cnn", "elu")],
+    [
+        ("mlp-relu", "prelu"),
+        ("mlp-leaky", "prelu"),
+        ("mlp-silu", "swish"),
+        ("mlp-silu", "ulu"),
+        ("mlp-silu", "aulu"),
+        ("mlp-gelu", "xgelu"),
+        ("mlp-tanh", "sigmoid"),
+        ("mlp-sigmoid", "tanh"),
+        ("cnn", "maxout"),
+        ("cnn", "lslu"),
+        ("cnn", "rrelu"),
+        ("cnn", "elu"),
+    ],
 )
 def test_grafts_of_the_catalogue_are_exact(name: str, new: str) -> None:
     found = applied(reference(name, torch.float64), "activation", new=new)

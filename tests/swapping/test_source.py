@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from dnnrepair.errors import ModelError
 from dnnrepair.subject import subject_of
-from dnnrepair.swapping.driver import swap
 from dnnrepair.swapping.draft import Draft
+from dnnrepair.swapping.driver import swap
 from dnnrepair.swapping.plan import planned
 from dnnrepair.swapping.saving import save_swapped
 from dnnrepair.swapping.source import module_of, source_of
@@ -104,7 +104,9 @@ def test_gradients_are_those_of_the_original() -> None:
 
 
 def test_the_layers_read_as_a_person_would_write_them() -> None:
-    text = source_of(Draft.of(reference("cnn").running), ("A network.", 'with "quotes" \\ and \x1b'))
+    text = source_of(
+        Draft.of(reference("cnn").running), ("A network.", 'with "quotes" \\ and \x1b')
+    )
     assert "self.conv1 = Holder(weight=parameter(16, 1, 3, 3), bias=parameter(16))" in text
     assert "F.conv2d(x, self.conv1.weight, self.conv1.bias, padding=[1, 1])" in text
     assert "F.max_pool2d(relu, kernel_size=[2, 2])" in text
