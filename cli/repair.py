@@ -71,12 +71,12 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the options above
     """Diagnose, try treatments on copies, keep what measurably helps.
 
-    They come in order of cause, and for each cause those first that put least at risk: those that train
-    nothing, then those that train from there, then those that draw weights anew. A copy is kept if the finding is gone, no new error comes,
-    and the loss falls on data that it was not trained on; another part of the data judges in the
-    end. FILE gets the form of MODEL where only numbers changed; else it is a .pt2, or a state dict
-    with the network's code beside it, for plain torch. Exit code 4: nothing helped, nothing was
-    written.
+    They come in order of cause, and for each cause what puts least at risk comes first: nothing
+    trained, trained from there, weights drawn anew. A copy is kept if the finding is gone, no new
+    error comes, and the loss falls on data that it was not trained on; another part of the data
+    judges in the end. FILE gets the form of MODEL where only numbers changed; else it is a .pt2, or
+    a state dict with the network's code beside it, for plain torch. Exit code 4: nothing helped,
+    nothing was written.
     """
     report = _ready(given)
     found = _repaired(given, rules_of(ctx, given))
