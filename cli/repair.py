@@ -139,4 +139,6 @@ def _delivered(report: RepairReport, output: Output) -> Exit:
     else:
         write_whole(output.path, drawn(report, output.style, stored=True))
         words.say(f"report written to {output.path}")
+    if report.interrupted:
+        return Exit.INTERRUPTED
     return Exit.CLEAN if report.accepted else Exit.NOTHING_ACCEPTED

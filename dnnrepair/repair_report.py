@@ -119,6 +119,7 @@ class RepairReport:
         form: in which form, in words.
         seed: of whatever was random.
         stages: how long the work took.
+        interrupted: the loop was cut short; what was kept until then is reported.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -136,3 +137,4 @@ class RepairReport:
     form: str = ""
     seed: int = 0
     stages: tuple[Stage, ...] = ()
+    interrupted: bool = False

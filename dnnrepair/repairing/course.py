@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dnnrepair.subject import Subject
     from dnnrepair.swap_report import Swap
 
+INTERRUPTED = "interrupted"
 URGENT = (Severity.ERROR, Severity.WARNING)  # what is treated; a note is harmless alone
 
 
@@ -127,7 +128,10 @@ class Trial:
                 return state, over
             code, kind = pair
             tried.add((code, kind.name))
-            state = self.attempt(state, kind(), code)
+            try:
+                state = self.attempt(state, kind(), code)
+            except KeyboardInterrupt:  # what was kept so far is not lost
+                return state, INTERRUPTED
 
     def over(self) -> str:
         """Return why no further attempt is made, "" if one may be."""

@@ -13,7 +13,7 @@ from dnnrepair.observation import Task
 from dnnrepair.progress import Progress, silent
 from dnnrepair.repair_report import Course, RepairReport
 from dnnrepair.repairing.baseline import at_random
-from dnnrepair.repairing.course import Budget, Trial
+from dnnrepair.repairing.course import INTERRUPTED, Budget, Trial
 from dnnrepair.repairing.judging import judged, verdict
 from dnnrepair.repairing.parts import SHARES, parts_of
 from dnnrepair.report import ModelCard
@@ -114,7 +114,8 @@ def repair(
     last, reason = trial.run(first)
     clock.lap("treating")
     before = judged(subject, parts.held_out)
-    baseline = _baseline(trial, first, before, options, clock) if options.baseline else None
+    compared = options.baseline and reason != INTERRUPTED
+    baseline = _baseline(trial, first, before, options, clock) if compared else None
     course = _course(trial, last, before)
     clock.lap("judging")
     report = RepairReport(
@@ -130,6 +131,7 @@ def repair(
         notes=(*subject.notes, *_few(parts)),
         seed=options.seed,
         stages=tuple(clock.stages),
+        interrupted=reason == INTERRUPTED,
     )
     swapped = Swapped(subject=last.subject, swaps=last.swaps, structural=last.structural)
     return Repaired(report=report, swapped=swapped, before=subject)

@@ -14,6 +14,7 @@ from dnnrepair.data import ArraySamples
 from dnnrepair.diagnose import diagnose
 from dnnrepair.errors import DataError, ModelError, NothingToFixError
 from dnnrepair.finding import Severity
+from dnnrepair.progress import Silent
 from dnnrepair.repair_report import RepairReport
 from dnnrepair.repairing.course import Budget
 from dnnrepair.repairing.repair import Repaired, RepairOptions, repair
@@ -117,6 +118,25 @@ def test_the_budget_ends_it(faulty: Faulty) -> None:
     assert not none.course.attempts
     assert not none.accepted
     assert none.reason == "the budget of 1e-09 s is spent"
+
+
+class Stopping(Silent):
+    """Presses Ctrl-C when an attempt begins."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+
+    def note(self, text: str) -> None:
+        if text.startswith(f"{self.attempt}:"):
+            raise KeyboardInterrupt
+
+
+def test_what_was_kept_before_an_interrupt_is_reported(faulty: Faulty) -> None:
+    found = mended(faulty("stale"), replace(FAST, progress=Stopping(1)))
+    assert found.report.interrupted
+    assert found.report.reason == "interrupted"
+    assert not found.report.accepted
+    assert found.swapped.subject.digest == faulty("stale").digest
 
 
 def test_nothing_is_kept_that_does_not_help(faulty: Faulty) -> None:
