@@ -94,6 +94,16 @@ def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert scope["found"].fitness > scope["evaluator"](scope["present"][None, None])
 
 
+def test_the_activation_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z, layer = torch.randn(1000, generator=generator), nn.Linear(400, 300)
+    exec(block("python", "fit(find("), {"z": z, "layer": layer, "generator": generator})
+    slope, error = capsys.readouterr().out.split()
+    assert float(slope) == 0
+    assert 0 < float(error) < 0.05
+    assert float(layer.weight.detach().std()) == pytest.approx(1.534 / 20, rel=0.02)
+
+
 def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     source = block("python", '@rule("UNI001")')
     assert len([line for line in source.splitlines() if line]) <= 40
