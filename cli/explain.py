@@ -21,10 +21,10 @@ def command(rule: str) -> int:
 
     RULE is a code such as ACT001 or a name such as dead-relu.
     """
-    from dnnrepair.finding import rules
+    from dnnrepair.finding import all_rules
     from dnnrepair.selection import find_rule
 
-    text = explained(rules[find_rule(rule)])
+    text = explained(all_rules()[find_rule(rule, live=True)])
     words.write(_styled(text) if words.colored() else text)
     return 0
 
