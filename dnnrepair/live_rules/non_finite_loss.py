@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
 from dnnrepair.evidence.training import Training
@@ -37,7 +38,8 @@ class NonFiniteLoss:
     """Training loss that is NaN or infinite.
 
     ## What it measures
-    How many of the losses since the last look are not finite, and at which step the first was.
+    How many of the losses since the last look are not finite, and after which step such losses
+    began.
 
     ## Why it matters
     One step along a gradient that is not finite ruins every weight it reaches.
@@ -69,12 +71,14 @@ class NonFiniteLoss:
         if not latest.nonfinite:
             return
         total = latest.nonfinite + latest.count
+        broken = takewhile(lambda block: block.nonfinite, reversed(training.blocks))
+        *_, first = broken
         yield Finding(
             code=self.code,
             severity=Severity.WARNING if latest.count else Severity.ERROR,
             layer="",
             message=f"{latest.nonfinite} of the last {total} losses are NaN or infinite, "
-            f"the first after {latest.first_nonfinite:,} steps",
+            f"the first after {first.first_nonfinite:,} steps",
             measured=float(latest.nonfinite),
             limit=0.0,
             healthy="none",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -94,6 +95,9 @@ def positional(network: nn.Module, form: Form) -> nn.Module:
         named = {str(place): value for place, value in given.items() if isinstance(place, str)}
         return original.forward(self, *(given[place] for place in range(count)), **named)
 
+    names = ("self", *(f"input_{place}" for place in range(len(form.places))))
+    named = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    forward.__signature__ = Signature(named)  # type: ignore[attr-defined]  # the exporter asks
     shared = copy.copy(network)
     shared.__class__ = type(original.__name__, (original,), {"forward": forward})
     shared._forward_hooks = OrderedDict()  # noqa: SLF001 - those of the network are not for us

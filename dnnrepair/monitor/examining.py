@@ -80,19 +80,21 @@ class Examiner:
         return self.sightings.at(watch.step)
 
     def _examine(self, watch: Watch) -> None:
-        deep = self.looks % DEEP_EVERY == 0
+        watch.close()
+        gradients = watch.gradients.result(dict(watch.network.named_parameters()))
+        deep = self._subject is None or self.looks % DEEP_EVERY == 0 or watch.losses.is_broken
+        deep = deep or any(gradient.nonfinite for gradient in gradients.values())
         self.looks += 1
         self.last_look = watch.step
-        watch.close()
         look = self._looked(watch, deep=deep)
-        gradients = watch.gradients.result(dict(watch.network.named_parameters()))
         seen = look.observed(watch.training(), gradients, self._fits)
         if deep:
             self._fits = dict(seen.of(InitializerFit))
         rules = look.judged(self._rules)
         report = judge(seen, rules, look.subject)
         self._last = report, seen
-        self.sightings.add(watch.step, report.findings, report.checked)
+        skipped = {(skip.code, skip.layer) for skip in report.skipped}
+        self.sightings.add(watch.step, report.findings, report.checked, skipped)
         self.checked.update(report.checked)
         for rule in rules:
             self._skips[rule.code] = tuple(s for s in report.skipped if s.code == rule.code)

@@ -34,7 +34,8 @@ class Look(Observer):
     """An observation of the batches at hand instead of a data set; no process waits for another.
 
     Attributes:
-        deep: weights are examined too, and the probes that run the network themselves are asked.
+        deep: weights are examined too, heavy probes see all batches instead of the last one, and
+            those that run the network themselves are asked.
     """
 
     def __init__(self, subject: Subject, rules: Iterable[Rule], *, deep: bool, seed: int) -> None:
@@ -61,8 +62,11 @@ class Look(Observer):
                 self.missing[probe.yields] = "the network could not be run on training batches"
             return
         with untouched(program), torch.autocast(self.subject.device.type, enabled=False):
-            plan = plan_of(program.sites, (*self.selection.streaming, *self.selection.sketching))
+            selection = self.selection
+            light = plan_of(program.sites, selection.streaming)
+            full = plan_of(program.sites, (*selection.streaming, *selection.sketching))
             for batch in batches:
+                plan = full if self.deep or batch is batches[-1] else light
                 self._run_once(program, self._placed(batch, program), plan)
                 self.samples += len(batch)
             if self.deep:

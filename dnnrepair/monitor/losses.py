@@ -60,6 +60,11 @@ class Losses:
         self._waiting.clear()
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the last block held losses that are not finite."""
+        return bool(self.blocks) and self.blocks[-1].nonfinite > 0
+
+    @property
     def start(self) -> float:
         """Mean of the first finite losses, NaN without any."""
         return sum(self.first) / len(self.first) if self.first else math.nan

@@ -50,10 +50,11 @@ class Gradients:
 
     def result(self, parameters: Mapping[str, nn.Parameter]) -> dict[str, Gradient]:
         """Return the gradient of each parameter, by name."""
+        known = {name: found for name, found in self._sums.items() if name in parameters}
+        lengths = _norms({name: parameters[name] for name in known})
         return {
-            name: found.result(parameters[name].detach())
-            for name, found in self._sums.items()
-            if name in parameters
+            name: found.result(parameters[name].detach(), lengths.get(name))
+            for name, found in known.items()
         }
 
     def clear(self) -> None:

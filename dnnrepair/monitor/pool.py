@@ -57,24 +57,25 @@ class Pool:
         return self.passed[-1].form if self.passed else None
 
     def batches(self) -> tuple[Batch, ...]:
-        """Return the batches that were passed on as the last one was, oldest first.
+        """Return the batches that are like the last one but for their size, oldest first.
 
         Targets are left out if some batch has none.
         """
-        alike = [passed for passed in self.passed if passed.form.places == self._places]
+        alike = [passed for passed in self.passed if _kind(passed) == _kind(self.passed[-1])]
         labeled = all(passed.targets is not None for passed in alike)
         return tuple(
             Batch(inputs=p.inputs, targets=p.targets if labeled else None, mask=p.mask)
             for p in alike
         )
 
-    @property
-    def _places(self) -> tuple[int | str, ...]:
-        return self.passed[-1].form.places if self.passed else ()
-
     def clear(self) -> None:
         """Let go of all batches."""
         self.passed.clear()
+
+
+def _kind(passed: Passed) -> object:
+    """Return what batches must share for what is measured on them to add up."""
+    return passed.form.places, [(x.shape[1:], x.dtype) for x in passed.inputs]
 
 
 def hard(targets: Tensor | None) -> Tensor | None:

@@ -65,13 +65,20 @@ class Sightings:
         """Start without findings."""
         self._known: dict[Key, Sighting] = {}
 
-    def add(self, step: int, findings: Iterable[Finding], judged: Collection[str]) -> None:
+    def add(
+        self,
+        step: int,
+        findings: Iterable[Finding],
+        judged: Collection[str],
+        skipped: Collection[tuple[str, str]] = (),
+    ) -> None:
         """Note the findings of one look.
 
         Args:
             step: optimizer steps taken.
             findings: with their consequences inside.
             judged: codes of the rules that were applied; what others found before still stands.
+            skipped: code and layer of what they could not judge; that stands, too.
         """
         seen: dict[Key, Finding] = {}
         for finding in everything(findings):
@@ -91,7 +98,8 @@ class Sightings:
                 gone=None,
             )
         for key, known in self._known.items():
-            if key[0] in judged and key not in seen and known.gone is None:
+            looked = key[0] in judged and key[:2] not in skipped
+            if looked and key not in seen and known.gone is None:
                 self._known[key] = replace(known, streak=0, gone=step)
 
     def __iter__(self) -> Any:  # noqa: ANN401 - an iterator of sightings

@@ -46,12 +46,14 @@ class GradientSum:
         self.reached = True
         self.norms.append(norm)
 
-    def result(self, value: Tensor) -> Gradient:
-        """Return the evidence, ``value`` being the parameter."""
+    def result(self, value: Tensor, weight_norm: float | None = None) -> Gradient:
+        """Return the evidence, ``value`` being the parameter and ``weight_norm`` its norm."""
+        if weight_norm is None:
+            weight_norm = float(torch.linalg.vector_norm(value.double()))
         norm = sum(self.norms) / len(self.norms) if self.norms else math.nan
         return Gradient(
             norm=norm if self.reached else 0.0,
-            weight_norm=float(torch.linalg.vector_norm(value.double())),
+            weight_norm=weight_norm,
             size=value.numel(),
             batches=self.batches,
             zero_batches=self.zero,
