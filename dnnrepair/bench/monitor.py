@@ -86,7 +86,7 @@ def stretches(name: str, seed: int) -> list[tuple[float, float, float]]:
             torch.optim.SGD(net.train().parameters(), lr=1e-3) for net in (watched, plain)
         ]
         with Monitor(watched, optimizers[0], every=EVERY, loss="cross_entropy") as monitor:
-            step = _step(watched, optimizers[0], lambda loss, y: monitor.loss(loss, y))
+            step = _step(watched, optimizers[0], monitor.loss)
             twin = _step(plain, optimizers[1], lambda loss, _: loss)
             for look in range(LOOKS + 1):
                 monitor._watch.step = EVERY * (look + 1) - 2 * SIDE  # noqa: SLF001 - skip ahead
