@@ -131,7 +131,8 @@ def test_with_the_true_lightning(tmp_path: Any) -> None:
         default_root_dir=tmp_path,
         callbacks=[callback],
     )
-    trainer.fit(Module(), list(batches(10)))
+    data: Any = list(batches(10))
+    trainer.fit(Module(), torch.utils.data.DataLoader(data, batch_size=None))
     assert callback.monitor.step == 10
     assert callback.report().model.samples == 512
     assert callback.report().model.accuracy is not None
