@@ -17,7 +17,7 @@ from dnnrepair import diagnose_module, render_report
 from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
-from dnnrepair.finding import Severity, rules
+from dnnrepair.finding import Severity, all_rules, rules
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_generated_parts_are_up_to_date() -> None:
 
 
 def test_generated_parts_are_there() -> None:
-    assert all(f"| {code} |" in TEXT for code in rules)
+    assert all(f"| {code} |" in TEXT for code in all_rules())
     assert "Usage: dnnrepair diagnose [OPTIONS] MODEL" in TEXT
 
 
@@ -77,6 +77,24 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(block("python", "render_report(report"), scope)
     assert "ACT001 0 16 of 16" in capsys.readouterr().out
     assert scope["html"] == render_report(scope["report"], "html")
+
+
+def test_the_monitor_example_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, x = network()
+    with torch.no_grad():
+        model.get_submodule("0").get_parameter("bias").fill_(-1000.0)  # every ReLU is dead
+    y = torch.arange(len(x)) % 3
+    loader = [(x[:128], y[:128])] * 100
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    exec(
+        block("python", "dnnrepair.Monitor"),
+        {"model": model, "optimizer": optimizer, "loader": loader},
+    )
+    assert "ACT001 0 16 of 16" in capsys.readouterr().out
+    assert "ACT001" in (tmp_path / "training.html").read_text(encoding="utf-8")
 
 
 def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
