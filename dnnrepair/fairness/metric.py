@@ -57,6 +57,10 @@ class Metric(Protocol):
         """Return the size ``(...)``; over classes the largest, or their mean."""
         ...
 
+    def folded(self, gaps: Numbers, *, mean: bool = False) -> Numbers:
+        """Return the size ``(...)`` that gaps ``(..., rates, classes)`` have together."""
+        ...
+
     def reach(self, errors: Numbers, *, mean: bool = False) -> Numbers:
         """Return by how much ``(...)`` such errors of the coordinates can change the size."""
         ...
@@ -130,7 +134,10 @@ class Gap:
 
     def size(self, coordinates: Numbers, *, mean: bool = False) -> Numbers:
         """Return the gap ``(...)``; NaN where a rate is known of fewer than two groups."""
-        gaps = spread(coordinates)
+        return self.folded(spread(coordinates), mean=mean)
+
+    def folded(self, gaps: Numbers, *, mean: bool = False) -> Numbers:
+        """Return the largest gap of the classes, or their mean, taken across the rates."""
         over = gaps.mean(axis=-1) if mean else gaps.max(axis=-1)
         return np.asarray(type(self).across(over, axis=-1))
 
