@@ -100,6 +100,26 @@ class Rows:
             yield drawn
 
 
+class Remembered:
+    """A source that is slow to draw from, whose draws serve all who ask for as many."""
+
+    def __init__(self, source: Source) -> None:
+        """Draw when first asked."""
+        self._source = source
+        self._drawn: dict[int, list[Numbers]] = {}
+
+    @property
+    def table(self) -> Numbers:
+        """The table as observed."""
+        return self._source.table
+
+    def draws(self, count: int, rng: np.random.Generator) -> Iterator[Numbers]:
+        """Yield the same tables to all."""
+        if count not in self._drawn:
+            self._drawn[count] = list(self._source.draws(count, rng))
+        yield from self._drawn[count]
+
+
 def _batches(count: int, cells: int) -> Iterator[int]:
     size = max(1, min(count, _MOST_CELLS // max(cells, 1)))
     for start in range(0, count, size):

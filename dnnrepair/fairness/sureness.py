@@ -180,8 +180,8 @@ def _score(metric: Metric, hits: Numbers, tries: Numbers, *, mean: bool) -> tupl
         return _box(metric, low, high, tries > 0)
     pairs = max(groups * (groups - 1) // 2, 1)
     ends = _pairwise(hits, tries, ALPHA / (comparisons * pairs))
-    low, high = (float(metric.folded(end, mean=mean)) for end in ends)
-    return low, high
+    least, most = (float(metric.folded(end, mean=mean)) for end in ends)
+    return least, most
 
 
 def _box(metric: Metric, low: Numbers, high: Numbers, some: Mask) -> tuple[float, float]:
