@@ -179,7 +179,8 @@ def _worst(rows: Rows, attribute: Attribute, metric: Metric, known: Mask) -> tup
     if not usable.any():
         return ()
     row = max(shown[usable], key=lambda values: float(np.nanmax(values) - np.nanmin(values)))
-    return attribute.levels[int(np.nanargmax(row))], attribute.levels[int(np.nanargmin(row))]
+    most, least = int(np.nanargmax(row)), int(np.nanargmin(row))
+    return () if most == least else (attribute.levels[most], attribute.levels[least])
 
 
 def _some(levels: tuple[str, ...]) -> str:
