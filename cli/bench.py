@@ -16,7 +16,7 @@ from dnnrepair.cli.progress import working
 if TYPE_CHECKING:
     from dnnrepair.bench.result import BenchResult
 
-BENCHES = ("diagnose", "observe", "population", "patch")
+BENCHES = ("diagnose", "observe", "population", "patch", "fairness")
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 
