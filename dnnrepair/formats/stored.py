@@ -97,7 +97,8 @@ def schema(kind: str = "diagnosis") -> dict[str, Any]:
             part["additionalProperties"] = False
             _allow_null(part["properties"])
     described["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+    found: dict[str, Any] = plain(described)  # defaults that are NaN become null, too
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def _allow_null(properties: dict[str, dict[str, Any]]) -> None:
