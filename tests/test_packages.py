@@ -25,7 +25,7 @@ LAYERS = (
     ("dnnrepair.swapping.driver", "dnnrepair.swapping.saving"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
-    ("dnnrepair.patching",),
+    ("dnnrepair.patching", "dnnrepair.auditing"),
     ("dnnrepair.board",),
     ("dnnrepair.swapping",),
     ("dnnrepair.localizing", "dnnrepair.choosing", "dnnrepair.splitting", "dnnrepair.verify"),
@@ -38,7 +38,7 @@ LAYERS = (
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
     ("dnnrepair.repair_report",),
-    ("dnnrepair.patch_report", "dnnrepair.swap_report"),
+    ("dnnrepair.patch_report", "dnnrepair.swap_report", "dnnrepair.fairness_report"),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from dnnrepair import diagnose_module, render_report
+from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
@@ -120,6 +122,16 @@ def test_the_activation_example_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert float(slope) == 0
     assert 0 < float(error) < 0.05
     assert float(layer.weight.detach().std()) == pytest.approx(1.534 / 20, rel=0.02)
+
+
+def test_the_audit_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(block("python", "synthetic_census("), {})
+    command = shlex.split(block("sh", "dnnrepair audit --predictions"))
+    assert run(command[1:]) == Exit.INCONCLUSIVE
+    assert block("text", "Disparate impact") in capsys.readouterr().out
 
 
 def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:

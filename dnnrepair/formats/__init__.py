@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import UnknownNameError
+from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.repair_report import RepairReport
@@ -24,6 +25,12 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "markdown": "markdown",
         "sarif": "sarif",
         "text": "text",
+    },
+    FairnessReport: {
+        "html": "fairness_html",
+        "json": "stored",
+        "markdown": "fairness_markdown",
+        "text": "fairness_text",
     },
     PatchReport: {
         "html": "repair_html",
@@ -44,7 +51,7 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "text": "swap_text",
     },
 }
-AnyReport = Report | PatchReport | RepairReport | SwapReport
+AnyReport = Report | PatchReport | RepairReport | SwapReport | FairnessReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
@@ -65,7 +72,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw: a diagnosis, a repair, or changes of structure.
+        report: what to draw: a diagnosis, a repair, changes of structure, or an audit.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.

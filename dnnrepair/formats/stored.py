@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from dnnrepair.errors import DataError
+from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
 
 _NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
-_KINDS = {"diagnosis": Report, "patch": PatchReport, "repair": RepairReport, "swap": SwapReport}
+_KINDS = {
+    "diagnosis": Report,
+    "fairness": FairnessReport,
+    "patch": PatchReport,
+    "repair": RepairReport,
+    "swap": SwapReport,
+}
 KINDS = tuple(_KINDS)
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -41,7 +48,7 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
 
 
 def render(
-    report: Report | PatchReport | RepairReport | SwapReport,
+    report: Report | PatchReport | RepairReport | SwapReport | FairnessReport,
     explanations: Mapping[str, str],  # noqa: ARG001
 ) -> str:
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
@@ -55,7 +62,7 @@ def _diagnosis(report: Report) -> dict[str, Any]:
     return stored
 
 
-def _repair(report: PatchReport | RepairReport | SwapReport) -> dict[str, Any]:
+def _repair(report: PatchReport | RepairReport | SwapReport | FairnessReport) -> dict[str, Any]:
     kind = next(name for name, known in _KINDS.items() if isinstance(report, known))
     stored: dict[str, Any] = _adapter(kind).dump_python(report)
     if isinstance(report, RepairReport):
@@ -96,6 +103,7 @@ def schema(kind: str = "diagnosis") -> dict[str, Any]:
         parts["Finding"]["properties"]["fingerprint"] = {"type": "string", "title": "Fingerprint"}
     if "Rate" in parts:
         parts["Rate"]["properties"] |= {name: dict(_SHARE) for name in ("share", "low", "high")}
+    if kind != "diagnosis":
         described["properties"]["kind"] = {"const": kind}
     for part in (*parts.values(), described):
         if "properties" in part:
@@ -103,7 +111,8 @@ def schema(kind: str = "diagnosis") -> dict[str, Any]:
             part["additionalProperties"] = False
             _allow_null(part["properties"])
     described["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+    found: dict[str, Any] = plain(described)  # defaults that are NaN become null, too
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def _allow_null(properties: dict[str, dict[str, Any]]) -> None:
