@@ -69,7 +69,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @debug_option
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the options above
-    """Diagnose, try treatments on copies, keep what measurably helps.
+    """Diagnose, try treatments, and keep what measurably helps.
 
     They come in order of cause, and for each cause what puts least at risk comes first: nothing
     trained, trained from there, weights drawn anew. A copy is kept if the finding is gone, no new
