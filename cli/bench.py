@@ -17,7 +17,10 @@ from dnnrepair.files import check_writable, write_whole
 if TYPE_CHECKING:
     from dnnrepair.bench.result import BenchResult
 
-BENCHES = ("diagnose", "observe", "population", "patch", "activations")
+BENCHES = (
+    *("diagnose", "observe", "population", "patch", "repair", "activations", "monitor"),
+    "fairness",
+)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _SVG = click.Path(path_type=Path)
 _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -14,9 +14,8 @@ from dnnrepair.files import check_writable, write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dnnrepair.patch_report import PatchReport
+    from dnnrepair.formats import AnyReport
     from dnnrepair.report import Report
-    from dnnrepair.swap_report import SwapReport
 
 FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
 SUFFIXES = {
@@ -76,7 +75,7 @@ class Output:
         return Path(PARTIAL + suffix)
 
 
-def drawn(report: Report | PatchReport | SwapReport, style: str, *, stored: bool = False) -> str:
+def drawn(report: AnyReport, style: str, *, stored: bool = False) -> str:
     """Return the report in a format, for a file (``stored``) or for stdout."""
     from dnnrepair.finding import rules
     from dnnrepair.formats import render

@@ -33,9 +33,9 @@ def _generated(name: str) -> str:
 
 
 def _rule_table() -> str:
-    from dnnrepair.finding import rules
+    from dnnrepair.finding import all_rules
 
-    known = [rules[code] for code in rules]
+    known = list(all_rules().values())
     rows = [f"| {rule.code} | `{rule.name}` | {summary(rule)} |" for rule in known]
     return "\n".join(["| code | name | finds |", "|---|---|---|", *rows])
 

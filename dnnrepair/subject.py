@@ -81,18 +81,24 @@ class Subject:
         return self.program
 
 
-def open_subject(request: Request) -> Subject:
+def open_subject(request: Request, samples: Samples | None = None) -> Subject:
     """Load the network and its data, and bring them together.
+
+    Args:
+        request: what the user named.
+        samples: data that are there already, in place of those that the request names.
 
     Raises:
         DnnRepairError: one of its kinds, with what, where and what to do next.
     """
-    samples: Samples | None = None
+    given = samples
     if request.model.startswith("models:"):
         loaded, samples, request = _reference(request)
     else:
         loaded = load(request.model, arch=request.arch, trust_pickle=request.trust_pickle)
-    if request.data is not None:
+    if given is not None:
+        samples = given
+    elif request.data is not None:
         samples = open_data(request.data, request.data_options)
     elif request.probe is not None:
         samples = _synthetic(request)

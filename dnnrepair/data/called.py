@@ -6,11 +6,14 @@ import sys
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnnrepair.errors import DataError, DnnRepairError
 from dnnrepair.loading.quiet import first_line
 from dnnrepair.usercode import import_named, importable, module_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FORM = "give a file, or package.module:callable"
 
@@ -24,11 +27,15 @@ def call(spec: str) -> Any:  # noqa: ANN401 - whatever the user's code returns
     Raises:
         DataError: if it is not there, or it raises.
     """
+    return run(spec, lambda found: found() if callable(found) else found)
+
+
+def run(spec: str, use: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - whatever ``use`` returns
+    """Return what ``use`` makes of the object that ``module:name`` names; see :func:`call`."""
     where, _, name = spec.rpartition(":")
     try:
         with importable(Path(where).absolute().parent if where.endswith(".py") else Path.cwd()):
-            found = reduce(getattr, name.split("."), import_named(where))
-            return found() if callable(found) else found
+            return use(reduce(getattr, name.split("."), import_named(where)))
     except DnnRepairError:
         raise
     except (ModuleNotFoundError, FileNotFoundError) as error:

@@ -37,21 +37,31 @@ def read_table(path: Path, options: DataOptions) -> Arrays:
     Raises:
         DataError: if a column is missing, not numeric or has gaps.
     """
-    frame = _read(path)
-    if frame.empty:
-        message = f"{path} holds no rows"
-        raise DataError(message)
+    frame = read_frame(path)
     for name in (*options.features, *filter(None, [options.label])):
         if name not in frame.columns:
-            raise DataError(_no_column(path, name, frame))
+            raise DataError(no_column(path, name, frame))
     names = options.features or tuple(c for c in frame.columns if c != options.label)
     features = frame[list(names)]
-    _check_numeric(path, features)
+    check_numeric(path, features)
     inputs = torch.from_numpy(features.to_numpy(dtype="float32", copy=True))
     if not options.label:
         return Arrays(inputs=(inputs,), notes=("no labels: name their column with --label",))
     targets, notes = _labels(path, frame[options.label])
     return Arrays(inputs=(inputs,), targets=targets, notes=notes)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Return a table as pandas reads it.
+
+    Raises:
+        DataError: if it cannot be read, or holds no rows.
+    """
+    frame = _read(path)
+    if frame.empty:
+        message = f"{path} holds no rows"
+        raise DataError(message)
+    return frame
 
 
 def _kind(path: Path) -> str:
@@ -74,14 +84,20 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(message) from error
 
 
-def _no_column(path: Path, name: str, frame: pd.DataFrame) -> str:
+def no_column(path: Path | str, name: str, frame: pd.DataFrame) -> str:
+    """Return the message that a table lacks a column."""
     columns = [str(c) for c in frame.columns]
     near = get_close_matches(name, columns, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(columns[:12])}"
     return f"{path} has no column {name!r}; {hint}"
 
 
-def _check_numeric(path: Path, features: pd.DataFrame) -> None:
+def check_numeric(path: Path | str, features: pd.DataFrame) -> None:
+    """Make sure that columns can be an input.
+
+    Raises:
+        DataError: if some are not numeric or have gaps.
+    """
     text = [str(c) for c in features.columns if features[c].dtype.kind not in "biuf"]
     if text:
         message = (

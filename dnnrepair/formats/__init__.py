@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import UnknownNameError
+from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
+from dnnrepair.repair_report import RepairReport
 from dnnrepair.report import Report
 from dnnrepair.swap_report import SwapReport
 
@@ -24,11 +26,23 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "sarif": "sarif",
         "text": "text",
     },
+    FairnessReport: {
+        "html": "fairness_html",
+        "json": "stored",
+        "markdown": "fairness_markdown",
+        "text": "fairness_text",
+    },
     PatchReport: {
         "html": "repair_html",
         "json": "stored",
         "markdown": "repair_markdown",
         "text": "repair_text",
+    },
+    RepairReport: {
+        "html": "course_html",
+        "json": "stored",
+        "markdown": "course_markdown",
+        "text": "course_text",
     },
     SwapReport: {
         "html": "swap_html",
@@ -37,7 +51,7 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "text": "swap_text",
     },
 }
-AnyReport = Report | PatchReport | SwapReport
+AnyReport = Report | PatchReport | RepairReport | SwapReport | FairnessReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
@@ -58,7 +72,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw: a diagnosis, a repair, or changes of structure.
+        report: what to draw: a diagnosis, a repair, changes of structure, or an audit.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.
