@@ -127,8 +127,8 @@ class Pann(Activation):
     """ReLU by composed polynomials, off by at most bound * 2^-precision on [-bound, bound].
 
     Outside it explodes: set the bound to 1.2 times the largest pre-activation and more. Small
-    negative inputs leak, slopes near 0 reach 5 in either direction: train with ReLU and convert
-    last. Weight decay in training lowers the accuracy of the converted network, says the abstract;
+    negative inputs leak, and slopes reach -12 and 13 at the ends of the range: train with ReLU and
+    convert last. Weight decay in training lowers the accuracy of the converted network, says the abstract;
     the paper's own remedies are unconfirmed. The stages minimize the largest error.
     """
 
