@@ -128,8 +128,8 @@ class Pann(Activation):
 
     Outside it explodes: set the bound to 1.2 times the largest pre-activation and more. Small
     negative inputs leak, and slopes reach -12 and 13 at the ends of the range: train with ReLU and
-    convert last. Weight decay in training lowers the accuracy of the converted network, says the abstract;
-    the paper's own remedies are unconfirmed. The stages minimize the largest error.
+    convert last. Weight decay in training lowers the accuracy of the converted network, says the
+    abstract; the paper's own remedies are unconfirmed. The stages minimize the largest error.
     """
 
     formula: ClassVar[str] = "x (1 + p(x / B)) / 2, p = p_K(...p_1(y)) near the sign of y"
