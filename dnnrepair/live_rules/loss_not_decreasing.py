@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dnnrepair.observation import Observations
 
 RECENT = 3  # looks whose mean is "now"
+SURE = 3  # standard errors: a fall is no noise
 GROWN = 2.0  # times the loss at the start: an error
 WELL = 0.5  # of the loss by chance: such a network was good to begin with
 
@@ -39,7 +40,8 @@ class LossNotDecreasing:
 
     ## What it measures
     The mean loss of the last three looks, against the mean of the first ten losses. It has not come
-    down if it is less than 1 % lower, and not below the first look's by twice its standard error.
+    down if it is less than 1 % lower, and not below the mean of the first look by three standard
+    errors of the difference.
 
     ## Why it matters
     Nothing is learned. If the loss has doubled, what was known is being lost.
@@ -75,10 +77,11 @@ class LossNotDecreasing:
             reason = f"needs finite losses at {self.min_looks} looks, there were {len(blocks)}"
             yield Skip(code=self.code, reason=reason)
             return
-        now = sum(block.mean for block in blocks[-RECENT:]) / RECENT
+        recent, first = blocks[-RECENT:], blocks[0]
+        now = sum(block.mean for block in recent) / RECENT
         drop = (training.start - now) / abs(training.start)
-        first = blocks[0]
-        if drop >= self.min_drop or now < first.mean - 2 * (first.error or 0.0):
+        noise = math.hypot(first.error, math.hypot(*(block.error for block in recent)) / RECENT)
+        if drop >= self.min_drop or now < first.mean - SURE * noise:
             return
         yield Finding(
             code=self.code,

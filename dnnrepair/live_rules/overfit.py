@@ -9,7 +9,7 @@ from dnnrepair.evidence.training import Training
 from dnnrepair.finding import Finding, Remedy, Severity, Skip, live_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dnnrepair.evidence.training import Validation
     from dnnrepair.observation import Observations
@@ -61,7 +61,7 @@ class Overfit:
     def check(self, seen: Observations) -> Iterator[Finding | Skip]:
         """Yield one finding about the run."""
         training = seen.whole(Training)
-        made = training.validations if training else ()
+        made = list(training.validations) if training else []
         if training is None or len(made) <= self.patience:
             reason = (
                 f"needs {self.patience + 1} validations, there were {len(made)}; pass them on with "
@@ -87,7 +87,7 @@ class Overfit:
             remedies=_REMEDIES,
         )
 
-    def _is_as_right(self, made: tuple[Validation, ...]) -> bool:
+    def _is_as_right(self, made: Sequence[Validation]) -> bool:
         known = [v.accuracy for v in made if v.accuracy is not None]
         now = made[-1].accuracy
         return now is not None and now >= max(known) - self.max_lost

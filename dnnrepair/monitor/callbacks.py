@@ -80,8 +80,9 @@ class LightningHooks(Watching):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Keep the labels: the last of several tensors in a batch."""
-        pair = isinstance(batch, list | tuple) and len(batch) > 1
-        self._targets = batch[-1] if pair and isinstance(batch[-1], Tensor) else None
+        parts: list[Any] = list(batch) if isinstance(batch, list | tuple) else []
+        last = parts[-1] if len(parts) > 1 else None
+        self._targets = last if isinstance(last, Tensor) else None
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Tensor) -> None:  # noqa: ANN401, ARG002
         """Note the loss, which Lightning has divided among accumulated batches, and the labels."""

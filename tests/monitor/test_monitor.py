@@ -349,8 +349,8 @@ def test_the_learning_rate_is_lowered_once_and_again_after_three_looks() -> None
     with torch.no_grad():
         model.get_parameter("0.bias")[:] = -100
     optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(0.1))
+    rates = []
     with Monitor(model, optimizer, every=4, on=["ACT001"], do="lower-lr") as m:
-        rates = []
         for _ in range(4):
             train(m, model, optimizer, 4)
             rates.append(float(optimizer.param_groups[0]["lr"]))
