@@ -190,7 +190,7 @@ class _Follower:
         run = self.run
         if self.seen < max(1, len(run.batches) // run.settings.checks):
             return
-        tolerance = run.gap * (1 - (1 - run.settings.floor) * min(1.0, share / 0.85))
+        tolerance = run.gap * (1 - (1 - run.settings.floor) * min(1.0, share / 0.6))
         if run.case.disparity.rates:
             self.pressure.follow(run.case.disparity.of_groups(self.table), tolerance)
         else:

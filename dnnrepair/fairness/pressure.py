@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.fitness.disparity import Disparity
 
-PROPORTIONAL, INTEGRAL, RELEASE = 2.0, 0.2, 0.2
+PROPORTIONAL, INTEGRAL, RELEASE = 3.0, 0.6, 0.6
 
 
 @dataclass(slots=True)
