@@ -13,7 +13,7 @@ from dnnrepair.cli.options import debug_option
 @click.command("schema")
 @click.option(
     "--kind",
-    type=click.Choice(["diagnosis", "patch"]),
+    type=click.Choice(["diagnosis", "patch", "fairness"]),
     default="diagnosis",
     show_default=True,
     help="Of which report.",

@@ -19,6 +19,38 @@ def names(
     return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
 
 
+def named_texts(
+    ctx: click.Context, option: click.Parameter, value: Sequence[str] | None
+) -> dict[str, str]:
+    """Return texts by name from ``a=b`` and ``c=d``, or from ``a=b,c=d``."""
+    found = {}
+    for text in names(ctx, option, value):
+        name, sign, rest = (part.strip() for part in text.partition("="))
+        if not (name and sign and rest):
+            message = f"{text!r} is not of the form column=value"
+            raise click.BadParameter(message, ctx, option)
+        found[name] = rest
+    return found
+
+
+def named_numbers(
+    ctx: click.Context, option: click.Parameter, value: Sequence[str] | None
+) -> dict[str, tuple[float, ...]]:
+    """Return rising numbers by name from ``age=25,60``."""
+    found = {}
+    for text in value or ():
+        name, _, rest = (part.strip() for part in text.partition("="))
+        try:
+            limits = tuple(_number(part) for part in rest.split(","))
+        except (ValueError, ZeroDivisionError):
+            limits = ()
+        if not name or not limits or list(limits) != sorted(set(limits)):
+            message = f"{text!r} is not a column with rising numbers such as age=25,60"
+            raise click.BadParameter(message, ctx, option)
+        found[name] = limits
+    return found
+
+
 def number(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
     """Return the number in ``0.5`` or ``1/255``."""
     if value is None:

@@ -21,7 +21,7 @@ LAYERS = (
     ("dnnrepair.bench", "dnnrepair.api"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
-    ("dnnrepair.patching",),
+    ("dnnrepair.patching", "dnnrepair.auditing"),
     ("dnnrepair.board",),
     ("dnnrepair.localizing", "dnnrepair.choosing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
-    ("dnnrepair.patch_report",),
+    ("dnnrepair.patch_report", "dnnrepair.fairness_report"),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),

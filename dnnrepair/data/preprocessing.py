@@ -57,7 +57,7 @@ class Numeric:
             )
             raise DataError(message)
         values = np.nan_to_num(values, nan=self.fill or 0.0)
-        return ((values - self.mean) / self.std).astype(np.float32)[:, None]
+        return np.asarray((values - self.mean) / self.std, dtype=np.float32)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import UnknownNameError
+from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.report import Report
@@ -23,6 +24,12 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "sarif": "sarif",
         "text": "text",
     },
+    FairnessReport: {
+        "html": "fairness_html",
+        "json": "stored",
+        "markdown": "fairness_markdown",
+        "text": "fairness_text",
+    },
     PatchReport: {
         "html": "repair_html",
         "json": "stored",
@@ -33,13 +40,13 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
-def names(kind: type[Report | PatchReport] = Report) -> tuple[str, ...]:
+def names(kind: type[Report | PatchReport | FairnessReport] = Report) -> tuple[str, ...]:
     """Return the names of the formats that a kind of report has, in order."""
     return tuple(_MODULES[kind])
 
 
 def render(
-    report: Report | PatchReport,
+    report: Report | PatchReport | FairnessReport,
     name: str = "text",
     *,
     explanations: Mapping[str, str] | None = None,
@@ -50,7 +57,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw, a diagnosis or a repair.
+        report: what to draw: a diagnosis, a repair or an audit.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from dnnrepair.errors import DataError
+from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
 
 _NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
-_KINDS = {"diagnosis": Report, "patch": PatchReport}
+_KINDS = {"diagnosis": Report, "fairness": FairnessReport, "patch": PatchReport}
 KINDS = tuple(_KINDS)
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -38,9 +39,17 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
         _sign(inner, consequence)
 
 
-def render(report: Report | PatchReport, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
+def render(
+    report: Report | PatchReport | FairnessReport,
+    explanations: Mapping[str, str],  # noqa: ARG001
+) -> str:
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
-    stored = _repair(report) if isinstance(report, PatchReport) else _diagnosis(report)
+    if isinstance(report, Report):
+        stored = _diagnosis(report)
+    elif isinstance(report, PatchReport):
+        stored = _repair(report)
+    else:
+        stored = {"kind": "fairness", **_adapter("fairness").dump_python(report)}
     return json.dumps(plain(stored), indent=2, allow_nan=False) + "\n"
 
 
@@ -80,6 +89,7 @@ def schema(kind: str = "diagnosis") -> dict[str, Any]:
         parts["Finding"]["properties"]["fingerprint"] = {"type": "string", "title": "Fingerprint"}
     if "Rate" in parts:
         parts["Rate"]["properties"] |= {name: dict(_SHARE) for name in ("share", "low", "high")}
+    if kind != "diagnosis":
         described["properties"]["kind"] = {"const": kind}
     for part in (*parts.values(), described):
         if "properties" in part:
@@ -125,7 +135,7 @@ def load(text: str) -> Report:
             f"{SCHEMA_VERSION}; diagnose again to renew it"
         )
         raise DataError(message)
-    if stored.get("kind") == "patch":
+    if "kind" in stored:
         message = "the report is of a repair; a baseline is a report of `dnnrepair diagnose`"
         raise DataError(message)
     try:
