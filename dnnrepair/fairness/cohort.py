@@ -59,7 +59,8 @@ class Cohort:
         if self.samples.targets is None:
             message = f"{self.samples.name} has no labels; name their column with --label"
             raise DataError(message)
-        return self.samples.targets.reshape(-1).long().cpu().numpy()
+        found: Whole = self.samples.targets.reshape(-1).long().cpu().numpy()
+        return found
 
     @property
     def labels(self) -> Whole:

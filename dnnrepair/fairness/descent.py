@@ -100,7 +100,9 @@ class _Run:
             emphasis=emphasis,
             tail=tail,
             reading=Reading.of(subject),
-            batches=_batches(case, settings, tail, emphasis * _balance(cohort.labels, before.scores)),
+            batches=_batches(
+                case, settings, tail, emphasis * _balance(cohort.labels, before.scores)
+            ),
             steps=steps,
             mean={n: torch.zeros_like(value) for n, value in steps.items()},
             scale=max(settings.softness * float(before.margins.std()), 1e-6),
@@ -127,14 +129,18 @@ class _Run:
             yield Candidate(
                 name=f"emphasis {self.emphasis:g}, epoch {epoch + 1}",
                 method="descent",
-                tensors=self.case.storable({n: x.clone() for n, x in self.tensors(self.mean).items()}),
+                tensors=self.case.storable(
+                    {n: x.clone() for n, x in self.tensors(self.mean).items()}
+                ),
                 settings={"emphasis": self.emphasis, "epoch": epoch + 1, "rate": settings.rate},
             )
 
     def loss(self, batch: _Batch, follower: _Follower) -> Tensor:
         """Return the weighted mean loss of a batch and what its gaps are charged."""
         prediction = self.tail.run(batch.recorded, self.tensors(self.steps))[: len(batch.groups)]
-        margins = margin_of(self.reading.logits(prediction, batch.classes), self.case.repair.positive)
+        margins = margin_of(
+            self.reading.logits(prediction, batch.classes), self.case.repair.positive
+        )
         soft = torch.sigmoid(margins / self.scale)
         each = losses(self.case.subject.facts.loss, prediction, batch.classes.to(prediction.device))
         own = batch.counts.repeat_interleave(len(each) // len(batch.counts)).to(each)
