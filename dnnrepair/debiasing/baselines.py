@@ -131,10 +131,10 @@ def _reweighed(fit: _Rows, judge: _Rows) -> Numbers | None:
             x @ values, wanted, weight=counts
         )
         loss = each + 1e-4 * values[:-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     found = values.detach().numpy()
     margins: Numbers = ((judge.features - mean) / std) @ found[:-1] + found[-1]
     return margins
@@ -199,8 +199,10 @@ def _fairlearn(case: Case, fit: _Rows, judge: _Rows) -> Iterator[BaselineResult]
     class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Says the scores that it is asked with."""
 
-        fitted_ = True
         classes_ = np.array([0, 1])
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
 
         def fit(self, _x: Numbers, _y: Whole) -> Given:
             """Learn nothing."""

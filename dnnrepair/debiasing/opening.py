@@ -173,8 +173,8 @@ def _parts(
     shared = overlap(whole.cohort, test.cohort)
     if shared and not request.allow_overlap:
         message = (
-            f"SPLIT_OVERLAP: {shared} of {len(test.cohort)} rows of {request.test_data} are also in "
-            f"{request.data}; judge on rows that the repair has not seen, or say --allow-overlap "
+            f"SPLIT_OVERLAP: {shared} of {len(test.cohort)} rows of {request.test_data} are in "
+            f"{request.data}, too; judge on rows that the repair has not seen, or say --allow-overlap "
             "(the report is then marked as optimistic)"
         )
         raise DataError(message)
@@ -225,8 +225,8 @@ def _aligned(found: Attribute, known: Attribute, name: str) -> Attribute:
     if new:
         count = int(np.isin(found.codes, [found.levels.index(one) for one in new]).sum())
         message = (
-            f"{name}: column {found.name!r} has {count} rows with {new[0]!r}, a level that the data "
-            "for the repair do not have; add rows of it there, or leave it out here"
+            f"{name}: column {found.name!r} has {count} rows with {new[0]!r}, a level that "
+            "the data for the repair do not have; add rows of it there, or leave it out here"
         )
         raise DataError(message)
     places = np.array([known.levels.index(level) for level in found.levels])

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dnnrepair.debiasing.request import DebiasRequest
     from dnnrepair.fairness.case import Case
     from dnnrepair.fairness.repair import Repaired
+    from dnnrepair.fairness.responses import Responses
     from dnnrepair.patch import Patch
 
 _OPTIMISM = 2.0  # times the gap on the rows that repair, beyond which the reader is warned
@@ -168,7 +169,7 @@ def _inputs(request: DebiasRequest, opened: Opened) -> Inputs:
     )
 
 
-def _before(opened: Opened):  # noqa: ANN202 - Responses
+def _before(opened: Opened) -> Responses:
     return Asking.of(opened.network.subject, opened.test.cohort).responses()
 
 
@@ -184,13 +185,13 @@ def _count(opened: Opened, role: str) -> int | None:
 
 
 def _settings(request: DebiasRequest) -> tuple[str, ...]:
+    kept = "balanced accuracy" if request.limits.balanced else "F1"
     return (
         "soft share = 0.5",
         f"search = {request.search}",
         f"layers = {','.join(request.layers)}",
         f"max accuracy drop = {request.limits.max_acc_drop:g}",
-        f"min {'balanced accuracy' if request.limits.balanced else 'F1'} ratio = "
-        f"{request.limits.min_f1_ratio:g}",
+        f"min {kept} ratio = {request.limits.min_f1_ratio:g}",
     )
 
 

@@ -59,8 +59,7 @@ class Cohort:
         if self.samples.targets is None:
             message = f"{self.samples.name} has no labels; name their column with --label"
             raise DataError(message)
-        found: Whole = self.samples.targets.reshape(-1).long().cpu().numpy()
-        return found
+        return np.asarray(self.samples.targets.reshape(-1).long().cpu())
 
     @property
     def labels(self) -> Whole:

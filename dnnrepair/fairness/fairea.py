@@ -70,7 +70,8 @@ def region(line: list[Point], point: Point) -> str:
     """Return where a point (accuracy, gap) lies, beside a baseline that begins untouched.
 
     >>> line = [(0.85, 0.12), (0.80, 0.06), (0.75, 0.0)]
-    >>> [region(line, p) for p in ((0.86, 0.1), (0.84, 0.05), (0.80, 0.09), (0.86, 0.2), (0.8, 0.2))]
+    >>> points = ((0.86, 0.1), (0.84, 0.05), (0.80, 0.09), (0.86, 0.2), (0.8, 0.2))
+    >>> [region(line, p) for p in points]
     ['win-win', 'good', 'bad', 'inverted', 'lose-lose']
     """
     (accuracy, gap), (end, _) = line[0], line[-1]

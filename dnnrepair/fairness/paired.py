@@ -92,7 +92,8 @@ def flips_of(cohort: Cohort, before: Whole, after: Whole, classes: tuple[str, st
 
     Args:
         cohort: the rows.
-        before, after: answers.
+        before: answers of the untouched network.
+        after: answers of the repaired one.
         classes: names of the negative and the positive label.
     """
     table = paired_table(cohort, before, after)
