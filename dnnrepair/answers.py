@@ -11,11 +11,11 @@ from torch import Tensor
 from dnnrepair.errors import DataError
 from dnnrepair.fitness import Arachne, Regression
 from dnnrepair.fitness.outputs import recall_nothing
-from dnnrepair.fixed_batch import filled
+from dnnrepair.fixed_batch import at_a_time, filled
 from dnnrepair.loss import IGNORED_LABEL
 from dnnrepair.observation import Task
 from dnnrepair.population.scores import Judge
-from dnnrepair.population.tail import Recorded, Tail
+from dnnrepair.population.tail import Recorded, Tail, affordable
 from dnnrepair.population.values import Dense
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from dnnrepair.observation import Facts
     from dnnrepair.program import Program
     from dnnrepair.subject import Subject
-
-BATCH = 128  # inputs at a time; the activations of more leave the cache
-MOST = 4  # times the input's size that may be kept of each input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ class Examination:
         *,
         names: Collection[str] = (),
         tolerance: float = 1.0,
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
     ) -> Examination:
         """Prepare to ask.
 
@@ -116,7 +113,8 @@ class Examination:
             samples: the inputs, with labels or values.
             names: of the parameters that will change; empty for any.
             tolerance: by which a predicted value may be off, above 0.
-            batch_size: inputs at a time, unless the network takes one number only.
+            batch_size: inputs at a time, unless the network takes one number only; None for what
+                is fastest.
 
         Raises:
             DataError: there are no labels, or answers are neither right nor wrong.
@@ -124,7 +122,7 @@ class Examination:
             SettingError: the tolerance is not above 0.
         """
         program = subject.running
-        size = program.batch_size or batch_size
+        size = program.batch_size or batch_size or at_a_time(program)
         tail = _tail(program, samples, names, subject.device)
         recorded, targets = [], []
         for batch in samples.batches(size):
@@ -180,9 +178,7 @@ def _tail(
         return Tail(program, frozenset())
     tail = Tail.of(program, names)
     example = filled(samples.example().inputs, program.batch_size, device)
-    held = sum(x.numel() for x in tail.record(example) if isinstance(x, Tensor))
-    whole = held > MOST * sum(x.numel() for x in example)
-    return Tail(program, tail.names) if whole else tail
+    return tail if affordable(tail.record(example), example) else Tail(program, tail.names)
 
 
 def _judge(facts: Facts, count: int, tolerance: float) -> Judge:

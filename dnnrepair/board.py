@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.answers import Examination
+from dnnrepair.bits import digest
 from dnnrepair.goal import Aim, aim, aim_alike
 from dnnrepair.localize.head import Head
 from dnnrepair.methods.method import Problem
 from dnnrepair.patch_report import PartSize
 from dnnrepair.progress import Progress, silent
 from dnnrepair.report import ModelCard
+from dnnrepair.shortcut import Shortcut
 from dnnrepair.splitting import SHARES, cut, in_memory, part_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from dnnrepair.answers import Answers
@@ -103,15 +106,25 @@ class Board:
     risk: Risk
 
     @classmethod
-    def of(cls, subject: Subject, goal: Goal, options: PatchOptions) -> Board:
+    def of(
+        cls, subject: Subject, goal: Goal, options: PatchOptions, scope: Collection[str] = ()
+    ) -> Board:
         """Ask the network, and split the data.
+
+        Args:
+            subject: the network with its data.
+            goal: what to fix and what to keep.
+            options: how.
+            scope: names of the parameters that may change; empty for any.
 
         Raises:
             DnnRepairError: as :func:`dnnrepair.patching.repair` does.
         """
         options.progress.stage("running the network", None)
-        samples = in_memory(subject.samples)
-        answers = _answers(subject, samples, goal)
+        given = in_memory(subject.samples)
+        shortcut = Shortcut.of(subject, given, scope)
+        samples = shortcut.lead(given, options.progress)
+        answers = _answers(shortcut.subject, samples, goal)
         aimed = aim(goal, answers)
         shares = options.shares if options.test is None else (*options.shares[:2], 0.0)
         parts = cut(answers, aimed, options.seed, shares)
@@ -126,16 +139,18 @@ class Board:
         if options.test is None:
             held_out = share("held-out", parts.held_out)
         else:
-            held_out, more = _of_other_data(subject, goal, aimed, in_memory(options.test))
+            other = shortcut.lead(in_memory(options.test), options.progress)
+            held_out, more = _of_other_data(shortcut.subject, goal, aimed, other)
             notes = (*notes, *more)
         problem = Problem(
-            subject=subject,
+            subject=shortcut.subject,
             search=search.part,
             selection=selection.part,
             max_broken=goal.max_broken,
             seed=options.seed,
             layers=options.layers,
             tolerance=goal.tolerance,
+            data="" if options.checkpoint is None else _digest(given),
             checkpoint=options.checkpoint,
             progress=options.progress,
         )
@@ -183,6 +198,13 @@ def _of_its_end(subject: Subject) -> tuple[str, ...]:
 
 def _answers(subject: Subject, samples: ArraySamples, goal: Goal) -> Answers:
     return Examination.of(subject, samples, tolerance=goal.tolerance).answers()
+
+
+def _digest(samples: ArraySamples) -> str:
+    """Return what tells these data from others."""
+    assert samples.targets is not None  # checked when they came  # noqa: S101
+    named = {f"x{place}": values for place, values in enumerate(samples.inputs)}
+    return digest({**named, "y": samples.targets})
 
 
 def _card(subject: Subject, answers: Answers) -> ModelCard:

@@ -1,7 +1,8 @@
-"""Batches for networks that run with one batch size only."""
+"""Batches as large as a network runs with, or runs well with."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from dnnrepair.program import Program
+
+LEAST = 128  # inputs at a time, if any number will do
+CACHED = 2**18  # numbers of one value that stay in the cache
 
 
 def filled(
@@ -26,3 +32,11 @@ def filled(
     if size is None:
         return moved
     return tuple(x[torch.arange(size, device=x.device) % len(x)] for x in moved)
+
+
+def at_a_time(program: Program) -> int:
+    """Return with how many inputs a network runs fastest: more than these leave the cache."""
+    if program.batch_size is not None:
+        return program.batch_size
+    largest = max((prod(site.shape[1:]) for site in program.sites), default=1)
+    return max(LEAST, CACHED // max(largest, 1))

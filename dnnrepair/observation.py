@@ -94,6 +94,7 @@ class Facts:
         mode: "graph", "live" (export failed) or "weights" (no architecture).
         model: the name under which the user knows the model, for commands in remedies.
         data: the ``--data`` argument, for commands in remedies.
+        squashed: the prediction is a softmax: probabilities, not logits.
     """
 
     task: Task = Task.CLASSIFY
@@ -106,6 +107,7 @@ class Facts:
     mode: str = "graph"
     model: str = "model.pt"
     data: str = ""
+    squashed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair import __version__
@@ -15,6 +16,7 @@ from dnnrepair.patch import Patch
 from dnnrepair.patch_report import PatchReport, Point
 from dnnrepair.plain import plain
 from dnnrepair.population.places import with_twins
+from dnnrepair.settings import changed
 from dnnrepair.verify import accepted, verify
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def repair(
     """
     options = options or PatchOptions()
     clock = Clock()
-    board = Board.of(subject, goal, options)
+    board = Board.of(subject, goal, options, _scope(subject, methods, options.layers))
     clock.lap("splitting the data")
     proposals, skipped = _proposed(board, methods, clock)
     options.progress.stage("judging", len(proposals))
@@ -82,6 +84,7 @@ def repair(
             _point(board, one, patch.count, taken=place == i)
             for i, (one, patch) in enumerate(zip(judged, patches, strict=True))
         ),
+        settings=tuple(_settings(methods, options)),
         seed=options.seed,
         accepted=place is not None,
         reason=reason,
@@ -116,6 +119,23 @@ def named(outcome: Outcome, files: Mapping[int, str]) -> Outcome:
         for place, point in enumerate(outcome.report.points)
     )
     return replace(outcome, report=replace(outcome.report, points=points))
+
+
+def _scope(subject: Subject, methods: Sequence[Method], layers: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the parameters that some method may change; empty for any."""
+    if subject.program is None:
+        return ()
+    scopes = [chosen.scope(subject, layers) for chosen in methods]
+    return tuple(dict.fromkeys(chain.from_iterable(scopes))) if all(scopes) else ()
+
+
+def _settings(methods: Sequence[Method], options: PatchOptions) -> Iterator[str]:
+    """Yield what was set other than by default."""
+    if options.layers:
+        yield f"layers = {', '.join(options.layers)}"
+    for chosen in methods:
+        for name, value in changed(chosen).items():
+            yield f"{chosen.name}.{name} = {value}"
 
 
 def _proposed(
@@ -153,7 +173,7 @@ def _judged(board: Board, proposals: Sequence[tuple[str, Proposal]]) -> Iterator
     tolerance, progress = board.problem.tolerance, board.problem.progress
     shares = (board.selection, board.held_out)
     asked = [
-        Examination.of(board.subject, share.part.samples, names=names, tolerance=tolerance)
+        Examination.of(board.problem.subject, share.part.samples, names=names, tolerance=tolerance)
         for share in shares
     ]
     for method, proposal in proposals:

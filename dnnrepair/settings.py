@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dnnrepair.finding import Rule
+    from dnnrepair.methods.method import Method
 
 Value = bool | int | float | str | tuple[float, ...] | None
 T = TypeVar("T")
@@ -125,8 +126,8 @@ def configured(kind: type[T], changes: Mapping[str, object], called: str) -> T:
     return kind(**values)
 
 
-def changed(rule: Rule) -> dict[str, Value]:
-    """Return the settings of a rule that differ from their defaults."""
+def changed(rule: Rule | Method) -> dict[str, Value]:
+    """Return the settings of a rule or a method that differ from their defaults."""
     known = settings_of(type(rule))
     now = {name: getattr(rule, name) for name in known}
     return {name: value for name, value in now.items() if value != known[name].default}

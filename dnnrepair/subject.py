@@ -21,6 +21,7 @@ from dnnrepair.loading import Loaded, load, tensors_of
 from dnnrepair.loss import guess_loss
 from dnnrepair.observation import Facts, Task
 from dnnrepair.request import Request
+from dnnrepair.sites import Kind
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ def _facts(
         mode=program.mode if program else "weights",
         model=request.model,
         data=samples.name if samples and request.data else "",
+        squashed=task is Task.CLASSIFY and op == "softmax",
     )
 
 
@@ -239,9 +241,11 @@ def _output(program: Program | None) -> tuple[int, str]:
     if program is None or program.sites.output is None:
         return 0, ""
     site = program.sites[program.sites.output]
+    viewed = program.sites.source(site) if site.kind is Kind.VIEW else None
+    op = (viewed or site).op
     if len(site.shape) <= 1:
-        return 1, site.op
-    return site.shape[1] if len(site.shape) > 3 else site.shape[-1], site.op  # noqa: PLR2004
+        return 1, op
+    return site.shape[1] if len(site.shape) > 3 else site.shape[-1], op  # noqa: PLR2004
 
 
 def _reference(request: Request) -> tuple[Loaded, Samples, Request]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dnnrepair import answers as module_under_test
 from dnnrepair.answers import Answers, Examination
 from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError, ModelError, SettingError
@@ -211,7 +210,7 @@ def test_where_keeping_values_takes_too_much_memory_the_whole_network_runs(
     net, x, targets, _, _ = build("classes")
     subject = subject_of(net.eval(), (x, targets))
     assert isinstance(subject.samples, ArraySamples)
-    monkeypatch.setattr(module_under_test, "MOST", 0)
+    monkeypatch.setattr("dnnrepair.population.tail.MOST", 0)
     examination = Examination.of(subject, subject.samples, names=["2.weight"])
     assert not examination.tail.steps
     assert torch.equal(examination.recorded[0][0], x)

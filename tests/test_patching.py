@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.methods.method import Problem
     from dnnrepair.patching import Outcome
+    from dnnrepair.subject import Subject
 
 METHOD = LastLayer(weights=(1.0, 5.0, 20.0), anchors=(1.0,), steps=40)
 
@@ -38,6 +39,9 @@ class Given:
     changes: Sequence[dict[str, torch.Tensor]] = ()
     seen: Problem | None = None
 
+    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+        return ()
+
     def propose(self, problem: Problem) -> list[Proposal]:
         self.seen = problem
         return [
@@ -46,10 +50,14 @@ class Given:
         ]
 
 
+@dataclass
 class Unable:
     """Cannot work on anything."""
 
     name: ClassVar[str] = "unable"
+
+    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+        return ()
 
     def propose(self, problem: Problem) -> list[Proposal]:
         message = f"{problem.subject.form} is too hard"
@@ -257,3 +265,16 @@ def test_few_errors_are_too_few() -> None:
     chosen: Any = tuple(wrong.tolist())
     with pytest.raises(DataError, match="too few"):
         repair(subject("mlp"), Goal(fix_indices=chosen), [METHOD])
+
+
+def test_what_was_set_other_than_by_default_is_reported() -> None:
+    found = repair(
+        subject("mlp"), Goal(fix=("all",)), [METHOD], PatchOptions(layers=("head",))
+    ).report
+    assert found.settings == (
+        "layers = head",
+        "last-layer.weights = (1.0, 5.0, 20.0)",
+        "last-layer.anchors = (1.0,)",
+        "last-layer.steps = 40",
+    )
+    assert repair(subject("mlp"), Goal(fix=("all",)), [LastLayer()]).report.settings == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from torch import nn
 
 from dnnrepair import diagnose_module, render_report
+from dnnrepair.cli.exits import Exit
+from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
 from dnnrepair.finding import Severity, rules
@@ -91,6 +94,16 @@ def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert said
     assert int(said[1]) > 2 * int(said[2])
     assert scope["found"].fitness > scope["evaluator"](scope["present"][None, None])
+
+
+def test_the_audit_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(block("python", "synthetic_census("), {})
+    command = shlex.split(block("sh", "dnnrepair audit --predictions"))
+    assert run(command[1:]) == Exit.INCONCLUSIVE
+    assert block("text", "Disparate impact") in capsys.readouterr().out
 
 
 def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:

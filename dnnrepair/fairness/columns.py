@@ -106,7 +106,8 @@ def attribute(frame: pd.DataFrame, name: str, grouping: Grouping, source: str) -
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a hint: the nearest known name, or the first ones."""
     names = [str(one) for one in known]
-    near = get_close_matches(name, names, n=1)
+    same = [one for one in names if one.lower() == name.lower()]
+    near = same or get_close_matches(name, names, n=1)
     rest = ", ..." if len(names) > _SHOWN else ""
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:_SHOWN])}{rest}"
 

@@ -53,13 +53,12 @@ class Arachne(Weighted):
         label = outputs.of_label()
         right = label >= outputs.largest()
         if right.is_cuda or outputs.static:  # a compaction would make the host wait
-            partial = _of_wrong(outputs.log_total() - label)
+            partial = _of_wrong(outputs.losses(label))
             return right, (torch.where(right, torch.ones_like(partial), partial),)
         terms = right.to(label.dtype)
         wrong = (~right).view(-1).nonzero()[:, 0]
         if len(wrong):
-            loss = outputs.log_total_at(wrong) - label.view(-1).index_select(0, wrong)
-            terms.view(-1)[wrong] = _of_wrong(loss)
+            terms.view(-1)[wrong] = _of_wrong(outputs.losses_at(label, wrong))
         return right, (terms,)
 
 

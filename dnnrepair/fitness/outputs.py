@@ -30,6 +30,7 @@ class Outputs:
         targets: labels ``(rows,)``, or values ``(rows, C)`` for regression.
         recall: returns what depends on the block alone, computed once; None where what is
             computed is traced, and no shape or slice may depend on values.
+        probabilities: outputs are probabilities, not logits.
     """
 
     changed: Tensor
@@ -37,6 +38,7 @@ class Outputs:
     base: Tensor | None
     targets: Tensor
     recall: Callable[[Hashable, Callable[[], Any]], Any] | None
+    probabilities: bool = False
 
     @property
     def static(self) -> bool:
@@ -116,14 +118,25 @@ class Outputs:
             return changed
         return torch.maximum(changed, self.once("rest max", lambda: self._rest().amax(1)))
 
-    def log_total(self) -> Tensor:
-        """Return the logarithm of the sum of exponentials of the outputs, ``(p, rows)``."""
+    def losses(self, label: Tensor) -> Tensor:
+        """Return the cross entropy of each row, ``(p, rows)``.
+
+        Args:
+            label: the output of each row's label, by :meth:`of_label`.
+        """
+        return -label.log() if self.probabilities else self._log_total() - label
+
+    def losses_at(self, label: Tensor, places: Tensor) -> Tensor:
+        """Return the same at flat positions of ``(p, rows)``, as ``(m,)``."""
+        own = label.view(-1).index_select(0, places)
+        return -own.log() if self.probabilities else self._log_total_at(places) - own
+
+    def _log_total(self) -> Tensor:
         if self.units is None or self._is_whole():
             return log_sum_exp(self.changed)
         return log_sum_exp(self.changed, self._rest_total())
 
-    def log_total_at(self, places: Tensor) -> Tensor:
-        """Return the same at flat positions of ``(p, rows)``, as ``(m,)``."""
+    def _log_total_at(self, places: Tensor) -> Tensor:
         changed = self.changed.flatten(1).index_select(1, places)
         if self.units is None or self._is_whole():
             return log_sum_exp(changed)

@@ -22,35 +22,38 @@ def render(report: PatchReport, explanations: Mapping[str, str]) -> str:  # noqa
 
 
 def _blocks(said: Document, *, accepted: bool) -> Iterator[str]:
-    goal = _list(f"**{name}** {escaped(value)}" for name, value in said.goal)
-    outcome = _list(map(escaped, said.verdict))
+    goal = listed(f"**{name}** {escaped(value)}" for name, value in said.goal)
+    outcome = listed(map(escaped, said.verdict))
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
     yield from (goal, outcome) if accepted else (outcome, goal)
     if said.figures:
-        yield _table(tabled(said.figures, "held-out part"))
+        yield table(tabled(said.figures, "held-out part"))
     for section in said.sections:
-        yield from _section(section)
+        yield from section_blocks(section)
 
 
-def _list(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+    """Return items that are escaped already, a line each."""
     return "\n".join(f"- {item}" for item in items)
 
 
-def _section(section: Section) -> Iterator[str]:
+def section_blocks(section: Section) -> Iterator[str]:
+    """Yield a section, folded: title, lead, table and sentences."""
     yield f"<details><summary>{escaped(section.title)}</summary>"
     if section.lead:
         yield escaped(section.lead)
     if section.table:
-        yield _table(section.table)
+        yield table(section.table)
         if section.table.legend:
             known = (f"{SYMBOLS[state]} {meaning}" for state, meaning in section.table.legend)
             yield ", ".join(known)
     if section.items:
-        yield _list(map(escaped, section.items))
+        yield listed(map(escaped, section.items))
     yield "</details>"
 
 
-def _table(table: Table) -> str:
+def table(table: Table) -> str:
+    """Return a table as GitHub draws it."""
     stated = any(row.state for row in table.rows)
     heads = [escaped(f"{column.group} {column.name}".strip()) for column in table.columns]
     rule = ["--:" if column.number else "---" for column in table.columns]

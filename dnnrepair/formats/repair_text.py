@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dnnrepair.formats.document import Document, Row, Section, Table
     from dnnrepair.patch_report import PatchReport
 
-_ROOMY = 68  # columns, in which tables fit without breaking numbers
+ROOMY = 68  # columns, in which tables fit without breaking numbers
 _CHOSEN = "→"
 
 
@@ -34,7 +34,7 @@ def render(
     ascii_only: bool = False,
 ) -> str:
     """Return the report in ``width`` columns."""
-    parts = _parts(report, roomy=width >= _ROOMY)
+    parts = _parts(report, roomy=width >= ROOMY)
     return drawn(parts, width=width, color=color, ascii_only=ascii_only)
 
 
@@ -51,10 +51,10 @@ def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
         yield facts_grid(said.goal)
     if said.figures:
         yield Text()
-        yield from _numbers(tabled(said.figures, "held-out part"), roomy=roomy)
+        yield from numbers(tabled(said.figures, "held-out part"), roomy=roomy)
     for section in said.sections:
         yield Text()
-        yield from _section(section, roomy=roomy)
+        yield from section_parts(section, roomy=roomy)
 
 
 def _verdict(said: Document) -> Iterator[RenderableType]:
@@ -63,17 +63,19 @@ def _verdict(said: Document) -> Iterator[RenderableType]:
         yield indented(sentence)
 
 
-def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
+def section_parts(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
+    """Yield a section: title, lead, table and sentences."""
     yield Text(section.title, style="bold")
     if section.lead:
         yield Text(section.lead, style="dim")
     if section.table:
-        yield from _numbers(section.table, roomy=roomy)
+        yield from numbers(section.table, roomy=roomy)
     for item in section.items:
         yield indented(item)
 
 
-def _numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
+def numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
+    """Yield a table and what its marks mean; where it is not ``roomy``, a line for each row."""
     yield from [_table(table)] if roomy else _listed(table)
     known = [(SYMBOLS[state], meaning) for state, meaning in table.legend]
     if any(row.chosen for row in table.rows):

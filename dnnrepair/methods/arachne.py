@@ -17,7 +17,7 @@ from dnnrepair.fitness import Regression
 from dnnrepair.fitness.fitness import SCALE
 from dnnrepair.localize import Localizer, LocalizerSettings, contrast, localize
 from dnnrepair.methods.method import Proposal, method, used
-from dnnrepair.methods.reach import behind
+from dnnrepair.methods.reach import searched, searched_scope
 from dnnrepair.observation import Task
 from dnnrepair.population import prepare
 from dnnrepair.progress import silent
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dnnrepair.fitness import Fitness
     from dnnrepair.methods.method import Part, Problem
     from dnnrepair.population import Evaluator, Place
+    from dnnrepair.subject import Subject
 
 
 @method("arachne")
@@ -74,6 +75,10 @@ class Arachne:
             message = f"an alpha is {min(self.alphas):g}; it is above 0"
             raise SettingError(message)
 
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the kernels that it searches; see :class:`Method`."""
+        return searched_scope(subject, layers, self.reach)
+
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return the fittest change for each alpha; see :class:`Method`."""
         part = used(problem.search)
@@ -89,7 +94,7 @@ class Arachne:
         settings = LocalizerSettings(
             localizer=Localizer(self.localizer),
             count=self.count,
-            layers=problem.layers or (behind(problem.subject) if self.reach == "behind" else ()),
+            layers=searched(problem.subject, problem.layers, self.reach),
             seed=problem.seed,
         )
         negatives, positives = contrast(part, problem.seed)
@@ -144,10 +149,7 @@ class Arachne:
             return None
         told = f"{self}{problem.seed}{places}{problem.subject.digest}{problem.tolerance}"
         data = {"targets": part.targets, "cost": part.cost}
-        data |= {f"x{i}": x for i, x in enumerate(part.samples.inputs)}
-        if part.samples.targets is not None:
-            data["y"] = part.samples.targets
-        decided = sha256(f"{told}{digest(data)}".encode()).hexdigest()[:16]
+        decided = sha256(f"{told}{digest(data)}{problem.data}".encode()).hexdigest()[:16]
         name = f"{problem.checkpoint.name}.{decided}.search"
         return Checkpoint(problem.checkpoint.with_name(name), decided)
 

@@ -13,11 +13,15 @@ from dnnrepair.methods.demands import Demands
 from dnnrepair.methods.heads import Head
 from dnnrepair.methods.method import Proposal, method
 from dnnrepair.methods.programs import Conflict, Solution, smallest
+from dnnrepair.methods.reach import head_scope
 from dnnrepair.methods.rows import rows_of
 from dnnrepair.observation import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dnnrepair.methods.method import Part, Problem
+    from dnnrepair.subject import Subject
 
 NORMS = ("l1", "linf")
 _SHOWN = 5  # inputs named in a proof
@@ -50,6 +54,10 @@ class Exact:
     margin: float = 0.01  # by which a label must lead, in units of the outputs, above 0
     box: float = 1.0  # how far a number may move, in the layer's largest, above 0
     relax: bool = True  # if not all can be fixed, propose what comes closest
+
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the last layer; see :class:`Method`."""
+        return head_scope(subject, layers)
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return the smallest change, or the closest; see :class:`Method`.

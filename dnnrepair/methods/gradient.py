@@ -11,15 +11,18 @@ from dnnrepair.fixed_batch import filled
 from dnnrepair.localize import Localizer, LocalizerSettings, contrast, localize
 from dnnrepair.loss import losses
 from dnnrepair.methods.method import Proposal, method, used
-from dnnrepair.methods.reach import behind
+from dnnrepair.methods.reach import searched, searched_scope
 from dnnrepair.population.places import Places
 from dnnrepair.population.tail import Tail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from dnnrepair.methods.method import Part, Problem
     from dnnrepair.population.tail import Recorded
+    from dnnrepair.subject import Subject
 
 BATCH = 1024  # inputs at a time
 
@@ -47,6 +50,10 @@ class Gradient:
     rate: float = 3e-3  # of Adam at the start; it falls in a line to 0
     reach: str = "behind"  # the last convolution, recurrent or attention layer; "all" for any
 
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the kernels that it searches; see :class:`Method`."""
+        return searched_scope(subject, layers, self.reach)
+
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return one change for each weight, each found from the one before."""
         part = used(problem.search)
@@ -68,7 +75,7 @@ class Gradient:
         settings = LocalizerSettings(
             localizer=Localizer.GRADIENT,
             count=self.count,
-            layers=problem.layers or (behind(problem.subject) if self.reach == "behind" else ()),
+            layers=searched(problem.subject, problem.layers, self.reach),
             seed=problem.seed,
         )
         suspects = localize(problem.subject, *contrast(part, problem.seed), settings)
@@ -133,7 +140,10 @@ class _Course:
         targets = self.part.samples.targets
         assert targets is not None  # of labeled data  # noqa: S101
         wanted = targets[where].to(prediction.device)
-        each = losses(self.problem.subject.facts.loss, prediction, wanted)
+        facts = self.problem.subject.facts
+        if facts.squashed:
+            prediction = prediction.clamp(min=torch.finfo(prediction.dtype).tiny).log()
+        each = losses(facts.loss, prediction, wanted)
         own = counts[where].to(each).repeat_interleave(len(each) // size)
         return (own * each).sum() / len(counts)
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dnnrepair.methods.method import method
+from dnnrepair.methods.reach import head_scope
 from dnnrepair.methods.retraining import proposed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dnnrepair.methods.method import Problem, Proposal
+    from dnnrepair.subject import Subject
 
 
 @method("last-layer")
@@ -34,6 +38,10 @@ class LastLayer:
     weights: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)  # of inputs to fix, above 0
     anchors: tuple[float, ...] = (0.0, 1.0)  # of the divergence from the old outputs, at least 0
     steps: int = 200  # of Adam over all inputs, at least 1
+
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the last layer; see :class:`Method`."""
+        return head_scope(subject, layers)
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return one change for each weight and anchor; see :class:`Method`."""

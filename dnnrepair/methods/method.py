@@ -58,14 +58,15 @@ class Problem:
     """What is to be repaired, and with what.
 
     Attributes:
-        subject: the network.
-        search: the inputs to search with.
+        subject: the network, or the part of it that may change.
+        search: the inputs to search with: the network's, or what that part reads.
         selection: inputs to choose among proposals with; a method may stop early by them, but must
             not fit weights to them.
         max_broken: share of the right inputs that may break, None for no limit.
         seed: of whatever is random.
         layers: names of the layers whose weights may change, or their tensors; empty for any.
         tolerance: by which a predicted value may be off, above 0.
+        data: digest of all the data.
         checkpoint: the file of the patch; long searches are kept beside it. None to keep none.
         progress: is told how far the work has come.
     """
@@ -77,6 +78,7 @@ class Problem:
     seed: int = 0
     layers: tuple[str, ...] = ()
     tolerance: float = 1.0
+    data: str = ""
     checkpoint: Path | None = None
     progress: Progress = field(default=silent)
 
@@ -100,6 +102,17 @@ class Method(Protocol):
     """Proposes changes; its fields are its settings, its docstring explains it."""
 
     name: ClassVar[str]
+
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the parameters that it may change; empty for any.
+
+        What lies in front of them is then run only once.
+
+        Args:
+            subject: the network.
+            layers: names of layers or tensors that may change; empty for any.
+        """
+        ...
 
     def propose(self, problem: Problem) -> Sequence[Proposal]:
         """Return changes, from the gentlest to the boldest; none if it found none.

@@ -9,7 +9,10 @@ from dnnrepair.methods.arachne import Arachne
 from dnnrepair.methods.method import method
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dnnrepair.methods.method import Problem, Proposal
+    from dnnrepair.subject import Subject
 
 
 @method("random")
@@ -32,6 +35,10 @@ class Random:
     alphas: tuple[float, ...] = (10.0,)  # weights of inputs to fix, above 0
     count: int = 10  # of weights, at least 1
     candidates: int = 10000  # at least 4
+
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:
+        """Return the kernels among which it draws; see :class:`Method`."""
+        return Arachne().scope(subject, layers)
 
     def propose(self, problem: Problem) -> list[Proposal]:
         """Return the fittest change for each alpha; see :class:`Method`."""

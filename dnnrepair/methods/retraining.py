@@ -83,16 +83,14 @@ def retrained(
         training: how.
         progress: is told of the steps.
     """
-    change = rows.features.new_zeros(
-        len(weights), rows.base.shape[1], rows.features.shape[1], requires_grad=True
-    )
+    target = _Target.of(rows, weights, anchors, training.unit)
+    change = rows.features.new_zeros(len(weights), rows.base.shape[1], rows.features.shape[1])
+    change.requires_grad_()
     optimizer = torch.optim.Adam([change], training.rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, training.steps)
-    target = _Target.of(rows, weights, anchors, training.unit)
     progress.stage("training", training.steps)
     for _ in range(training.steps):
-        optimizer.zero_grad()
-        target.loss(change).backward()
+        change.grad = target.gradient(change.detach())
         optimizer.step()
         schedule.step()
         progress.advance(1)
@@ -101,61 +99,54 @@ def retrained(
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What is minimized: for labels, both parts together are a cross entropy with soft labels.
+    """What is minimized, by its gradient: both parts together wish for one output of each row.
+
+    With respect to a row's outputs z it is ``scale * (mass * link(z) - wanted)``: the canonical
+    link of cross entropy is the softmax, of one logit the sigmoid, of squared errors the identity.
 
     Attributes:
-        rows: what the last layer sees.
-        wanted: ``(S, m, K)``: for labels, their weights plus the anchored probabilities; for values
-            their weighted mean.
-        mass: the sum of both weights, ``(S, m)``.
-        unit: of values.
+        rows: what the last layer sees, m of them.
+        wanted: ``(m, S, K)``: for labels, their weights plus the anchored probabilities; for values
+            their weighted sum.
+        mass: the sum of both weights, ``(m, S, 1)``.
+        scale: of the gradient.
     """
 
     rows: Rows
     wanted: Tensor
     mass: Tensor
-    unit: float
+    scale: float
 
     @classmethod
     def of(cls, rows: Rows, weights: Tensor, anchors: Tensor, unit: float) -> _Target:
-        pull = anchors[:, None].expand_as(weights) * rows.share
-        weights = weights * rows.share
-        mass = weights + pull
-        if rows.labeled:
-            first, second = F.one_hot(rows.wanted, _classes(rows)), probabilities(rows.base)
+        share = rows.share[:, None, None]
+        weigh, pull = weights.mT[..., None] * share, anchors[:, None] * share
+        outputs = rows.base.shape[1]
+        if not rows.labeled:
+            wish, scale = rows.wanted, 2 / (unit**2 * outputs)
+        elif outputs == 1:
+            wish, scale = rows.wanted[:, None], 1.0
         else:
-            first, second = rows.wanted, rows.base
-        wanted = weights[..., None] * first + pull[..., None] * second
-        return cls(rows, wanted, mass, unit)
+            wish, scale = F.one_hot(rows.wanted, outputs), 1.0
+        wanted = weigh * wish[:, None] + pull * _link(rows, rows.base)[:, None]
+        return cls(rows, wanted, weigh + pull, scale / rows.inputs)
 
-    def loss(self, change: Tensor) -> Tensor:
-        """Return the loss of all wishes together; none of them feels the others."""
-        step = torch.einsum("md,skd->smk", self.rows.features, change)
-        outputs = self.rows.base + step
-        if self.rows.labeled:
-            logs = log_probabilities(outputs)
-            return -(self.wanted * logs).sum() / self.rows.inputs
-        center = self.wanted / self.mass.clamp(min=1e-12)[..., None]
-        errors = ((outputs - center) / self.unit).square().mean(-1)
-        return (self.mass * errors).sum() / self.rows.inputs
+    def gradient(self, change: Tensor) -> Tensor:
+        """Return the gradient of all wishes, ``(S, K, D)``; none of them feels the others."""
+        features = self.rows.features
+        outputs = (features @ change.flatten(0, 1).mT).view_as(self.wanted)
+        outputs += self.rows.base[:, None]
+        errors = _link(self.rows, outputs).mul_(self.mass).sub_(self.wanted)
+        return (errors.flatten(1).mT @ features).mul_(self.scale).view_as(change)
+
+
+def _link(rows: Rows, outputs: Tensor) -> Tensor:
+    """Return what is expected of each output, ``(..., K)``: probabilities, or the values."""
+    if not rows.labeled:
+        return outputs
+    return outputs.sigmoid() if outputs.shape[-1] == 1 else outputs.softmax(-1)
 
 
 def _weights(part: Part, weight: float) -> Tensor:
     """Return what each input counts, ``(n,)``: those to fix ``weight`` times their cost."""
     return torch.where(part.targets, weight, 1.0) * part.cost
-
-
-def log_probabilities(outputs: Tensor) -> Tensor:
-    """Return the logarithms of probabilities, ``(..., C)``; one logit makes two classes."""
-    if outputs.shape[-1] == 1:
-        return torch.cat([F.logsigmoid(-outputs), F.logsigmoid(outputs)], -1)
-    return outputs.log_softmax(-1)
-
-
-def probabilities(outputs: Tensor) -> Tensor:
-    """Return the classes' probabilities, likewise."""
-    return log_probabilities(outputs).exp()
-
-
-def _classes(rows: Rows) -> int:
-    return max(rows.base.shape[1], 2)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dnnrepair.data.checks import check_labels
 from dnnrepair.errors import DataError, ModelError
+from dnnrepair.fixed_batch import at_a_time
 from dnnrepair.loss import IGNORED_LABEL
 from dnnrepair.methods.heads import entering
 from dnnrepair.observation import Task
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch
     from dnnrepair.subject import Subject
 
-BATCH = 128  # inputs at a time; the activations of more leave the cache
 CLOSE = 1e-2  # share of the largest output by which recomputed ones may differ
 
 
@@ -73,7 +73,8 @@ def rows_of(subject: Subject, samples: ArraySamples, head: Head) -> Rows:
         DataError: there are no labels, they do not fit, or a feature is NaN or infinite.
         ModelError: the prediction is not what the last layer puts out.
     """
-    parts = [_part(subject, head, batch) for batch in samples.batches(BATCH)]
+    size = at_a_time(subject.running)
+    parts = [_part(subject, head, batch) for batch in samples.batches(size)]
     features, base, wanted, owner = (torch.cat(part) for part in zip(*parts, strict=True))
     if not bool(torch.isfinite(features).all()):
         bad = int(owner[(~torch.isfinite(features)).any(1)][0])

@@ -100,7 +100,7 @@ class Judge:
             whole = prediction.base.whole
             base = recall("base", lambda: _rows(whole(), dim)) if recall else _rows(whole(), dim)
             changed = prediction.values.flatten(2)
-            return Outputs(changed, prediction.units, base, rows, recall)
+            return Outputs(changed, prediction.units, base, rows, recall, self.facts.squashed)
         values = prediction.dense() if isinstance(prediction, Sparse) else prediction.values
         if not self.by_class:
             flat = values.reshape(*values.shape[:2], -1).movedim(-1, 0)
@@ -110,7 +110,7 @@ class Judge:
         first = values.movedim(dim + 1 if dim >= 0 else dim, 0).flatten(2)
         if len(first) == 1:
             first = self._two_classes(first)
-        return Outputs(first, None, None, rows, recall)
+        return Outputs(first, None, None, rows, recall, self.facts.squashed)
 
     def _counts_classes(self, prediction: Sparse, dim: int) -> bool:
         """Tell whether the changed units are classes."""

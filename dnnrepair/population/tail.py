@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dnnrepair.program import Program
 
 Recorded = tuple[Tensor, ...]  # what the tail reads of some inputs
+MOST = 4  # times the input's size that may be kept of each input
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Tail:
             raise ModelError(message)
         inside = {name for step in steps for name in step.names}
         outside = {
-            _maker(step, source): None
+            maker_of(step, source): None
             for step in steps
             for source in step.node.all_input_nodes
             if source.name not in inside and source.name not in program.tensor_of_node
@@ -102,7 +103,7 @@ class Tail:
                     return env[node.name]
                 if node.name in program.tensor_of_node:
                     return values[program.tensor_of_node[node.name]]
-                return recorded[self.reads[_maker(step, node)]]
+                return recorded[self.reads[maker_of(step, node)]]
 
             args, kwargs = fx.map_arg((step.node.args, step.node.kwargs), value)
             if "device" in kwargs:
@@ -115,6 +116,12 @@ class Tail:
         return prediction
 
 
-def _maker(step: Step, source: fx.Node) -> tuple[str, str]:
+def maker_of(step: Step, source: fx.Node) -> tuple[str, str]:
     """Return which node makes a value that a step reads, and under which name it stands then."""
     return step.writers.get(source.name, source.name), source.name
+
+
+def affordable(recorded: Recorded, inputs: Sequence[Tensor]) -> bool:
+    """Tell whether as much as was recorded of these inputs may be kept of all."""
+    held = sum(value.numel() for value in recorded if isinstance(value, Tensor))
+    return held <= MOST * sum(value.numel() for value in inputs)

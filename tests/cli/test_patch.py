@@ -288,6 +288,9 @@ class Impatient(Silent):
 
     left = 6
 
+    def stage(self, _name: str, _total: int | None) -> None:
+        self.left = 6
+
     def advance(self, n: int) -> None:
         self.left -= n
         if self.left == 0:

@@ -212,7 +212,7 @@ def test_settings_out_of_range_are_refused(number: float) -> None:
 
 def judged(fitness: Fitness, prediction: Tensor, targets: Tensor, loss: str) -> Any:
     """Return verdicts ``(p, n)`` and sums ``(F, p)`` for predictions ``(p, n, ...)``."""
-    facts: Any = SimpleNamespace(task=Task.CLASSIFY, loss=loss)
+    facts: Any = SimpleNamespace(squashed=False, task=Task.CLASSIFY, loss=loss)
     judge = Judge(fitness, facts)
     checked = judge.check(tuple(prediction.shape[1:]), targets)
     outputs = judge.outputs(Dense(prediction), checked, recall_nothing)

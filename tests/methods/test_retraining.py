@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dnnrepair.errors import ModelError, SettingError
-from dnnrepair.methods.retraining import Training, log_probabilities, proposed, retrained
+from dnnrepair.methods.retraining import Training, proposed, retrained
 from dnnrepair.methods.rows import Rows
 from dnnrepair.progress import silent
 from dnnrepair.subject import subject_of
@@ -131,13 +131,6 @@ def test_the_stronger_the_anchor_the_less_the_outputs_move() -> None:
     ]
     assert moved[0] > moved[1] > moved[2]
     assert moved[2] < 0.01 < moved[0]
-
-
-def test_one_logit_is_the_second_of_two_classes() -> None:
-    logit = torch.tensor([[-2.0], [0.0], [300.0]])
-    found = log_probabilities(logit)
-    wanted = torch.cat([torch.zeros_like(logit), logit], 1).log_softmax(1)
-    torch.testing.assert_close(found, wanted)
 
 
 def test_errors_that_are_not_to_be_fixed_do_not_matter() -> None:

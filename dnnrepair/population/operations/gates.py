@@ -93,6 +93,8 @@ class Gates:
         place: number of the layer and direction.
         of_x, of_h: products with the input and the hidden state.
         change: of each patched weight, ``(p, 1)``.
+        room: memory for the gates of one step, ``(gates * units, p, n)``: large memory that is
+            allocated in each step costs more than what is computed in it.
     """
 
     call: Call
@@ -100,10 +102,18 @@ class Gates:
     of_x: Product
     of_h: Product
     change: Sequence[Tensor]
+    room: Tensor
 
     @classmethod
-    def of(cls, call: Call, group: Sequence[Weight], place: int) -> Gates:
-        """Return the gates of a layer and direction, from its two weights and maybe two biases."""
+    def of(cls, call: Call, group: Sequence[Weight], place: int, inputs: int) -> Gates:
+        """Return the gates of a layer and direction.
+
+        Args:
+            call: the operation.
+            group: its two weights and maybe two biases.
+            place: number of the layer and direction.
+            inputs: n, in a block.
+        """
         biases = (*group[2:], None, None)[:2]
         of_x, of_h = (
             call.constant(
@@ -113,7 +123,8 @@ class Gates:
             for i in (0, 1)
         )
         change = call.chunk.change.t().contiguous().unsqueeze(2)
-        return cls(call, place, of_x, of_h, change.unbind())
+        room = change.new_empty(len(of_h.weight), len(call.chunk), inputs)
+        return cls(call, place, of_x, of_h, change.unbind(), room)
 
     @property
     def apart(self) -> bool:
@@ -148,11 +159,10 @@ class Gates:
         return from_x, from_h
 
     def together(self, step: Tensor, base: Tensor | None, state: Tensor) -> Tensor:
-        """Return the sum of both, ``(gates, p, n)``."""
+        """Return the sum of both, ``(gates, p, n)``; the next step overwrites it."""
         if base is None:
-            gates = product(self.of_x.weight, step, self._bias)
-        else:
-            gates = base.repeat(1, state.shape[1], 1)
+            base = product(self.of_x.weight, step, self._bias)
+        gates = self.room.copy_(base)
         gates.view(len(gates), -1).addmm_(self.of_h.weight, state.flatten(1))
         self.of_h.add_changes(gates, state, self.change)
         self.of_x.add_changes(gates, step, self.change)
@@ -176,7 +186,7 @@ def _lstm(
     i, f, g, o = gates.together(step, base, state).sigmoid_().chunk(4)
     cell.mul_(f).addcmul_(i, g, value=4).sub_(i, alpha=2)  # 2 (f c + i (2 g - 1))
     torch.sigmoid(cell, out=out)
-    torch.addcmul(o.neg(), o, out, value=2, out=out)  # o (2 out - 1)
+    torch.addcmul(torch.neg(o, out=i), o, out, value=2, out=out)  # o (2 out - 1)
 
 
 def _gru(
