@@ -33,27 +33,29 @@ class Descent:
     Attributes:
         emphases: weights of positive rows, relative to what the network was trained with: more
             emphasis keeps more positive decisions, at the price of accuracy. One run for each.
-        epochs: over the repair part, in each run.
+        steps: of each run, whatever the number of rows.
+        looks: candidates that each run leaves behind, evenly spaced.
         batch: rows at a time; every batch has its share of each group and label.
         rate: of Adam at the start; it falls in a line to a twentieth.
         average: of the weights' running mean, how much of it is kept at each step.
-        checks: how often an epoch multipliers follow what was measured.
+        check: steps after which the multipliers follow what was measured.
         floor: the tolerated gap at the end, as a share of the gap at the start.
         softness: of decisions, as a share of the margins' original spread.
     """
 
-    emphases: tuple[float, ...] = (1.25, 1.6, 2.0)
-    epochs: int = 14
+    emphases: tuple[float, ...] = (1.0, 1.25, 1.5)
+    steps: int = 600
+    looks: int = 12
     batch: int = 512
-    rate: float = 1.5e-3
+    rate: float = 2e-3
     average: float = 0.98
-    checks: int = 4
-    floor: float = 0.15
+    check: int = 12
+    floor: float = 0.1
     softness: float = 0.25
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
-        """Yield a candidate after each epoch of each run, from the gentlest to the boldest."""
-        case.progress.stage("descending", len(self.emphases) * self.epochs)
+        """Yield candidates of each run, from the gentlest to the boldest."""
+        case.progress.stage("descending", len(self.emphases) * self.looks)
         for emphasis in self.emphases:
             yield from _Run.of(case, self, emphasis).candidates()
 
@@ -112,28 +114,30 @@ class _Run:
     def candidates(self) -> Iterator[Candidate]:
         settings, rng = self.settings, np.random.default_rng(self.case.seed)
         optimizer = torch.optim.Adam(list(self.steps.values()), settings.rate)
-        total = settings.epochs * len(self.batches)
-        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, settings.steps)
         follower = _Follower.of(self)
-        done = 0
-        for epoch in range(settings.epochs):
-            for place in rng.permutation(len(self.batches)):
-                optimizer.zero_grad()
-                self.loss(self.batches[place], follower).backward()
-                optimizer.step()
-                schedule.step()
-                done += 1
-                self._keep(done)
-                follower.passed(done / total)
-            self.case.progress.advance(1)
-            yield Candidate(
-                name=f"emphasis {self.emphasis:g}, epoch {epoch + 1}",
-                method="descent",
-                tensors=self.case.storable(
-                    {n: x.clone() for n, x in self.tensors(self.mean).items()}
-                ),
-                settings={"emphasis": self.emphasis, "epoch": epoch + 1, "rate": settings.rate},
-            )
+        looks = np.linspace(0, settings.steps, settings.looks + 1).round().astype(int)[1:].tolist()
+        order: list[int] = []
+        for done in range(1, settings.steps + 1):
+            order = order or rng.permutation(len(self.batches)).tolist()
+            optimizer.zero_grad()
+            self.loss(self.batches[order.pop()], follower).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            self._keep(done)
+            follower.passed(done / settings.steps)
+            if done in looks:
+                self.case.progress.advance(1)
+                yield self._candidate(done)
+
+    def _candidate(self, done: int) -> Candidate:
+        tensors = {name: value.clone() for name, value in self.tensors(self.mean).items()}
+        return Candidate(
+            name=f"emphasis {self.emphasis:g}, step {done}",
+            method="descent",
+            tensors=self.case.storable(tensors),
+            settings={"emphasis": self.emphasis, "step": done, "rate": self.settings.rate},
+        )
 
     def loss(self, batch: _Batch, follower: _Follower) -> Tensor:
         """Return the weighted mean loss of a batch and what its gaps are charged."""
@@ -194,7 +198,7 @@ class _Follower:
     def passed(self, share: float) -> None:
         """Adapt, if it is time to."""
         run = self.run
-        if self.seen < max(1, len(run.batches) // run.settings.checks):
+        if self.seen < min(run.settings.check, max(1, len(run.batches))):
             return
         tolerance = run.gap * (1 - (1 - run.settings.floor) * min(1.0, share / 0.6))
         if run.case.disparity.rates:
