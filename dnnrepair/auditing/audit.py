@@ -123,6 +123,7 @@ def grouped(table: AuditTable, request: AuditRequest) -> tuple[tuple[Attribute, 
 
 
 def left_out(request: AuditRequest) -> frozenset[str]:
+    """Return the columns that are no input of the network."""
     return frozenset(n for n in (request.label, request.weight, request.identity) if n)
 
 
@@ -145,6 +146,7 @@ def _rows(
 def individuals(
     table: AuditTable, rows: Rows, answers: Answers, encoder: Encoder, request: AuditRequest
 ) -> Iterator[Individual]:
+    """Yield what becomes of single rows when one attribute alone is changed."""
     rng = np.random.default_rng(request.seed)
     for one in rows.attributes:
         if answers.answer is None:

@@ -119,6 +119,7 @@ def _read(found: Individual | None) -> bool | None:
 
 
 def digest_of(name: str) -> str:
+    """Return the SHA-256 of a file, "" if there is none of that name."""
     path = Path(name)
     if not path.is_file():
         return ""

@@ -191,8 +191,12 @@ def _fairlearn(case: Case, fit: _Rows, judge: _Rows) -> Iterator[BaselineResult]
         ImportError: fairlearn is not there.
     """
     from fairlearn.postprocessing import ThresholdOptimizer
-    from fairlearn.reductions import DemographicParity, EqualizedOdds, ExponentiatedGradient
-    from fairlearn.reductions import TruePositiveRateParity
+    from fairlearn.reductions import (
+        DemographicParity,
+        EqualizedOdds,
+        ExponentiatedGradient,
+        TruePositiveRateParity,
+    )
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.linear_model import LogisticRegression
 

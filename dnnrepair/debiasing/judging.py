@@ -141,7 +141,8 @@ def _outcome(
     kept: tuple[Constraint, ...],
 ) -> Outcome:
     """Return the verdict: a proven gain, a gain that may be chance, or none."""
-    told = f"{request.objective} by {request.grouping.sensitive[0]}: {before.gap:.4f} -> {after.gap:.4f}"
+    aim = f"{request.objective} by {request.grouping.sensitive[0]}"
+    told = f"{aim}: {before.gap:.4f} -> {after.gap:.4f}"
     if not after.gap < before.gap:
         reason = (
             f"on rows that nobody saw the gap does not narrow ({told}); the network stays as it is"

@@ -108,8 +108,8 @@ def open_parts(request: DebiasRequest) -> Opened:
     classes = positive_last(order, request.positive, request.label, table.name)
     if len(classes) > TWO_CLASSES and request.positive is None:
         message = (
-            f"label {request.label!r} of {table.name} has {len(classes)} values; name the favorable "
-            "one with --positive"
+            f"label {request.label!r} of {table.name} has {len(classes)} values; name "
+            "the favorable one with --positive"
         )
         raise SettingError(message)
     favorable = request.positive if len(classes) > TWO_CLASSES else classes[-1]
@@ -174,8 +174,8 @@ def _parts(
     if shared and not request.allow_overlap:
         message = (
             f"SPLIT_OVERLAP: {shared} of {len(test.cohort)} rows of {request.test_data} are in "
-            f"{request.data}, too; judge on rows that the repair has not seen, or say --allow-overlap "
-            "(the report is then marked as optimistic)"
+            f"{request.data}, too; judge on rows that the repair has not seen, or say "
+            "--allow-overlap (the report is then marked as optimistic)"
         )
         raise DataError(message)
     first, second = _split(whole.cohort, request.seed, SHARES[:2])
