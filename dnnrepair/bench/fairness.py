@@ -1,4 +1,4 @@
-"""``dnnrepair bench fairness``: what audits and fairness repairs are worth, and how long they take."""
+"""``dnnrepair bench fairness``: what audits and fairness repairs are worth."""
 
 from __future__ import annotations
 

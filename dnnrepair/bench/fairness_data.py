@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from dnnrepair.errors import DataError
-from dnnrepair.fairness.rates import f1
 from dnnrepair.fairness.counts import confusion
+from dnnrepair.fairness.rates import f1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Whole = NDArray[np.int64]
+    Flags = pd.Series[bool]
 
 _SENSITIVE = ("sex", "race", "SEX")  # never an input of these networks
 _BATCH, _RATE = 256, 0.1
@@ -152,7 +153,7 @@ def trained(people: People, inputs: torch.Tensor, seed: int) -> nn.Module:
                     network(x[places])[:, 0], y[places]
                 )
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
             network.eval()
             found = _f1(network, inputs[valid], people.labels[valid])
@@ -188,7 +189,13 @@ def _joined(folder: Path, *names: str) -> pd.DataFrame:
 
 
 def _people(
-    frame: pd.DataFrame, *, name: str, label: Any, leave: str, groups: dict[str, Any], **more: Any
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    label: Flags,
+    leave: str,
+    groups: dict[str, Flags],
+    **more: Any,  # noqa: ANN401 - of People
 ) -> People:
     import pandas as pd
 

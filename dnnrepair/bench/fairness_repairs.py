@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from dnnrepair.bench.fairness_data import People
     from dnnrepair.bench.result import BenchOptions
@@ -34,7 +34,7 @@ SEEDS, QUICK = 10, 1
 _GOOD = ("good", "win-win")
 _SPLIT = (2, 1)  # of the rows that do not judge: to repair, to select
 _MOST_SECONDS = 30.0
-_SETS: tuple[tuple[Callable[[Path], People], str], ...] = (
+_SETS: tuple[tuple[Callable[[Path], People], str], ...] = (  # who loads, and by what
     (adult, "sex"), (adult, "race"), (compas, "race"), (compas, "sex"), (default, "sex"),
 )  # fmt: skip
 _LESS = {("Adult", "sex"): 0.60, ("Adult", "race"): 0.40, ("Default", "sex"): 0.60}

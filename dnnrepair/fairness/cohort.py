@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.data import ArraySamples
 
-    Whole = NDArray[np.integer[Any]]
+    Whole = NDArray[np.int64]
 
 SHARES = (0.5, 0.25, 0.25)  # to repair with, to select with, to judge by
 
@@ -59,7 +59,8 @@ class Cohort:
         if self.samples.targets is None:
             message = f"{self.samples.name} has no labels; name their column with --label"
             raise DataError(message)
-        return np.asarray(self.samples.targets.reshape(-1).long().cpu())
+        found: Whole = self.samples.targets.reshape(-1).long().cpu().numpy()
+        return found
 
     @property
     def labels(self) -> Whole:

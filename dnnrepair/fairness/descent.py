@@ -121,7 +121,7 @@ class _Run:
         for done in range(1, settings.steps + 1):
             order = order or rng.permutation(len(self.batches)).tolist()
             optimizer.zero_grad()
-            self.loss(self.batches[order.pop()], follower).backward()  # type: ignore[no-untyped-call]
+            self.loss(self.batches[order.pop()], follower).backward()
             optimizer.step()
             schedule.step()
             self._keep(done)

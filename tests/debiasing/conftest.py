@@ -23,7 +23,7 @@ __all__ = ["dnnrepair"]
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Example:
     folder = tmp_path_factory.mktemp("people")
-    rows = synthetic_census(9000).drop_duplicates().reset_index(drop=True)
+    rows = synthetic_census(12000).drop_duplicates().reset_index(drop=True)
     train, test = rows[:3000], rows[3000:].reset_index(drop=True)
     found = fit_preprocessing(train, "train", leave=["income"])
     labels = (train["income"] == ">50K").to_numpy().astype(int)
@@ -39,7 +39,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Example:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a descent take a second."""
-    quick = Descent(emphases=(1.25,), steps=250, looks=6, rate=5e-3, batch=256)
+    quick = Descent(emphases=(1.0, 1.25), steps=150, looks=5, rate=5e-3, batch=256)
     monkeypatch.setattr("dnnrepair.fairness.repair.Descent", lambda: quick)
 
 

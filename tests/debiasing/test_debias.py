@@ -35,8 +35,8 @@ def test_a_repair_narrows_the_gap_and_its_patch_applies_and_reverts(
     report = tmp_path / "r.json"
     before = people.model.read_bytes()
     said = debias("--output", report)
-    assert said.code in (0, 3), said.err
     assert not said.out
+    assert said.code in (0, 3), json.loads(report.read_text())["outcome"]
     found = json.loads(report.read_text())
     aimed = next(one for one in found["delta"] if one["optimized"])
     assert aimed["id"] == "equalized_odds_difference"
@@ -69,7 +69,7 @@ def test_the_report_is_drawn_in_every_format(debias: Any, tmp_path: Path) -> Non
         assert title in said.out
     assert max(map(len, said.out.splitlines())) <= 80
     page = tmp_path / "r.html"
-    assert debias("--output", page).code in (0, 3)
+    assert debias("--output", page).code in (0, 3), page.read_text()
     assert "Who changed" in page.read_text()
 
 
