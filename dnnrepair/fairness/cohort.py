@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -59,8 +59,7 @@ class Cohort:
         if self.samples.targets is None:
             message = f"{self.samples.name} has no labels; name their column with --label"
             raise DataError(message)
-        found: Whole = self.samples.targets.reshape(-1).long().cpu().numpy()
-        return found
+        return cast("Whole", self.samples.targets.reshape(-1).long().cpu().numpy())
 
     @property
     def labels(self) -> Whole:
