@@ -33,7 +33,7 @@ _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @seed_option
 @debug_option
 def command(name: str, output_format: str, **given: Any) -> int:  # noqa: ANN401 - see above
-    """Measure dnnrepair itself: how right and how fast it is on your machine.
+    """Measure dnnrepair itself: how right and how fast it is.
 
     Prints tables and what is required of each figure; exit code 1 if a figure is not met.
     """

@@ -14,8 +14,7 @@ from dnnrepair.files import check_writable, write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dnnrepair.fairness_report import FairnessReport
-    from dnnrepair.patch_report import PatchReport
+    from dnnrepair.formats import AnyReport
     from dnnrepair.report import Report
 
 FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
@@ -76,9 +75,7 @@ class Output:
         return Path(PARTIAL + suffix)
 
 
-def drawn(
-    report: Report | PatchReport | FairnessReport, style: str, *, stored: bool = False
-) -> str:
+def drawn(report: AnyReport, style: str, *, stored: bool = False) -> str:
     """Return the report in a format, for a file (``stored``) or for stdout."""
     from dnnrepair.finding import rules
     from dnnrepair.formats import render

@@ -19,10 +19,12 @@ TOP = ("dnnrepair", "cli", "models")
 LAYERS = (
     ("dnnrepair.cli", "dnnrepair.__main__"),
     ("dnnrepair.bench", "dnnrepair.api"),
+    ("dnnrepair.swapping.driver", "dnnrepair.swapping.saving"),
     ("dnnrepair.diagnose", "dnnrepair.config", "dnnrepair.baseline", "dnnrepair.formats"),
     ("dnnrepair.selection", "dnnrepair.causes", "dnnrepair.layers"),
     ("dnnrepair.patching", "dnnrepair.auditing"),
     ("dnnrepair.board",),
+    ("dnnrepair.swapping",),
     ("dnnrepair.localizing", "dnnrepair.choosing", "dnnrepair.splitting", "dnnrepair.verify"),
     ("dnnrepair.methods",),
     ("dnnrepair.localize",),
@@ -32,7 +34,7 @@ LAYERS = (
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
     ("dnnrepair.kernels",),
-    ("dnnrepair.patch_report", "dnnrepair.fairness_report"),
+    ("dnnrepair.patch_report", "dnnrepair.swap_report", "dnnrepair.fairness_report"),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
     ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),

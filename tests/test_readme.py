@@ -123,6 +123,17 @@ def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch
     assert finding.units == (5,)
 
 
+def test_swap_says_what_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, *arguments = block("sh", "dnnrepair swap models:").split()
+    assert run(arguments) == 0
+    said, shown = capsys.readouterr().out, block("text", "revive: idle units")
+    numbers = re.compile(r"[\d.e-]*\d[\d.e-]*")  # of a training, which differ from torch to torch
+    assert numbers.sub("0", " ".join(said.split())) == numbers.sub("0", " ".join(shown.split()))
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", TEXT))
 def test_links_lead_somewhere(path: str) -> None:
     assert (ROOT / path).exists()

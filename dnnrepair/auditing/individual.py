@@ -86,7 +86,7 @@ def raw_levels(frame: pd.DataFrame, attribute: Attribute) -> list[Any]:
     """Return a value as it stands in the table for each level that is one value."""
     if len(attribute.columns) > 1:
         return list(attribute.columns)
-    (name,) = attribute.columns
+    name = "".join(attribute.columns)  # the only one
     found: list[Any] = []
     for place, level in enumerate(attribute.levels):
         if level == MISSING_LEVEL:
@@ -102,9 +102,9 @@ def raw_levels(frame: pd.DataFrame, attribute: Attribute) -> list[Any]:
 
 def rewritten(rows: pd.DataFrame, attribute: Attribute, raw: Any) -> pd.DataFrame:  # noqa: ANN401
     """Return rows whose attribute has that value, or that column of its block, everywhere."""
-    if len(attribute.columns) > 1:
-        return rows.assign(**{name: int(name == raw) for name in attribute.columns})
-    return rows.assign(**{attribute.columns[0]: raw})
+    if len(attribute.columns) == 1:
+        return rows.assign(**dict.fromkeys(attribute.columns, raw))
+    return rows.assign(**{name: int(name == raw) for name in attribute.columns})
 
 
 def _share(found: NDArray[np.bool_]) -> Estimate:

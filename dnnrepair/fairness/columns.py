@@ -157,13 +157,10 @@ def _one_hot(
         message = f"{source} has no sensitive column {name!r}; {hint}"
         raise DataError(message)
     block = frame[columns]
-    wrong = 0
-    if all(block[c].dtype.kind in "biuf" for c in columns):
-        values = block.to_numpy(dtype=np.float64)
-        one = ((values == 0) | (values == 1)).all(axis=1) & (values.sum(axis=1) == 1)
-        wrong = int((~one).sum())
-    else:
-        wrong = len(block)
+    numeric = all(block[c].dtype.kind in "biuf" for c in columns)
+    values = block.to_numpy(dtype=np.float64) if numeric else np.zeros(block.shape)
+    one = ((values == 0) | (values == 1)).all(axis=1) & (values.sum(axis=1) == 1)
+    wrong = int((~one).sum())
     if wrong:
         message = (
             f"{source}: columns {', '.join(columns[:4])} look like a one-hot block of {name!r}, "

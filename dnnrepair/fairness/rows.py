@@ -150,7 +150,7 @@ class Rows:
         values = self._values
         weighted = values if weights is None else values * weights
         columns = [np.bincount(attribute.codes, weights=w, minlength=count) for w in weighted]
-        return np.stack(columns, axis=-1)
+        return np.stack(columns, axis=-1).astype(np.float64)
 
     @cached_property
     def _values(self) -> Numbers:

@@ -11,6 +11,7 @@ from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.report import Report
+from dnnrepair.swap_report import SwapReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,17 +37,24 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "markdown": "repair_markdown",
         "text": "repair_text",
     },
+    SwapReport: {
+        "html": "swap_html",
+        "json": "stored",
+        "markdown": "swap_markdown",
+        "text": "swap_text",
+    },
 }
+AnyReport = Report | PatchReport | SwapReport | FairnessReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 
-def names(kind: type[Report | PatchReport | FairnessReport] = Report) -> tuple[str, ...]:
+def names(kind: type[AnyReport] = Report) -> tuple[str, ...]:
     """Return the names of the formats that a kind of report has, in order."""
     return tuple(_MODULES[kind])
 
 
 def render(
-    report: Report | PatchReport | FairnessReport,
+    report: AnyReport,
     name: str = "text",
     *,
     explanations: Mapping[str, str] | None = None,
@@ -57,7 +65,7 @@ def render(
     """Return a report in one format.
 
     Args:
-        report: what to draw: a diagnosis, a repair or an audit.
+        report: what to draw: a diagnosis, a repair, changes of structure, or an audit.
         name: one of :func:`names`.
         explanations: a rule's docstring by its code, for the formats that explain.
         width: columns of the terminal; text only.

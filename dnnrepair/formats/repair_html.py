@@ -20,7 +20,13 @@ def render(report: PatchReport, explanations: Mapping[str, str]) -> str:  # noqa
     """Return the report as a page that stands alone."""
     said = document(report)
     drawn = Markup(plot(report))  # noqa: S704 - matplotlib escapes the names of the methods
-    return (
-        page("repair.html").render(said=said, report=report, plot=drawn, seen=in_words(report))
-        + "\n"
+    kind = "comparison of repairs" if len(report.methods) > 1 else "repair"
+    shown = page("repair.html").render(
+        said=said,
+        report=report,
+        plot=drawn,
+        seen=in_words(report),
+        kind=kind,
+        goal_first=report.accepted,
     )
+    return shown + "\n"

@@ -18,42 +18,44 @@ if TYPE_CHECKING:
 
 def render(report: PatchReport, explanations: Mapping[str, str]) -> str:  # noqa: ARG001
     """Return the report as GitHub-flavored Markdown."""
-    return "\n\n".join(_blocks(document(report), accepted=report.accepted)) + "\n"
+    return written(document(report), goal_first=report.accepted)
 
 
-def _blocks(said: Document, *, accepted: bool) -> Iterator[str]:
-    goal = listed(f"**{name}** {escaped(value)}" for name, value in said.goal)
-    outcome = listed(map(escaped, said.verdict))
+def written(said: Document, *, goal_first: bool) -> str:
+    """Return a document as GitHub-flavored Markdown; ``goal_first`` or the outcome first."""
+    return "\n\n".join(_blocks(said, goal_first=goal_first)) + "\n"
+
+
+def _blocks(said: Document, *, goal_first: bool) -> Iterator[str]:
+    goal = _list(f"**{name}** {escaped(value)}" for name, value in said.goal)
+    outcome = _list(map(escaped, said.verdict))
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
-    yield from (goal, outcome) if accepted else (outcome, goal)
+    yield from (goal, outcome) if goal_first else (outcome, goal)
     if said.figures:
-        yield table(tabled(said.figures, "held-out part"))
+        yield _table(tabled(said.figures, "held-out part"))
     for section in said.sections:
-        yield from section_blocks(section)
+        yield from _section(section)
 
 
-def listed(items: Iterable[str]) -> str:
-    """Return items that are escaped already, a line each."""
+def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def section_blocks(section: Section) -> Iterator[str]:
-    """Yield a section, folded: title, lead, table and sentences."""
+def _section(section: Section) -> Iterator[str]:
     yield f"<details><summary>{escaped(section.title)}</summary>"
     if section.lead:
         yield escaped(section.lead)
     if section.table:
-        yield table(section.table)
+        yield _table(section.table)
         if section.table.legend:
             known = (f"{SYMBOLS[state]} {meaning}" for state, meaning in section.table.legend)
             yield ", ".join(known)
     if section.items:
-        yield listed(map(escaped, section.items))
+        yield _list(map(escaped, section.items))
     yield "</details>"
 
 
-def table(table: Table) -> str:
-    """Return a table as GitHub draws it."""
+def _table(table: Table) -> str:
     stated = any(row.state for row in table.rows)
     heads = [escaped(f"{column.group} {column.name}".strip()) for column in table.columns]
     rule = ["--:" if column.number else "---" for column in table.columns]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dnnrepair.formats.document import Document, Row, Section, Table
     from dnnrepair.patch_report import PatchReport
 
-ROOMY = 68  # columns, in which tables fit without breaking numbers
+_ROOMY = 68  # columns, in which tables fit without breaking numbers
 _CHOSEN = "→"
 
 
@@ -34,14 +34,29 @@ def render(
     ascii_only: bool = False,
 ) -> str:
     """Return the report in ``width`` columns."""
-    parts = _parts(report, roomy=width >= ROOMY)
+    said = document(report)
+    parts = laid_out(said, report.tool_version, goal_first=report.accepted, roomy=roomy(width))
     return drawn(parts, width=width, color=color, ascii_only=ascii_only)
 
 
-def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
-    said = document(report)
-    yield Rule(Text(f"dnnrepair {report.tool_version}"), characters="─", style="dim")
-    if report.accepted:
+def roomy(width: int) -> bool:
+    """Whether tables fit into so many columns without breaking numbers."""
+    return width >= _ROOMY
+
+
+def laid_out(
+    said: Document, version: str, *, goal_first: bool, roomy: bool
+) -> Iterator[RenderableType]:
+    """Yield what a terminal shows of a document.
+
+    Args:
+        said: the document.
+        version: of the tool.
+        goal_first: what was to be done comes before what came of it.
+        roomy: tables fit.
+    """
+    yield Rule(Text(f"dnnrepair {version}"), characters="─", style="dim")
+    if goal_first:
         yield facts_grid(said.goal)
         yield Text()
         yield from _verdict(said)
@@ -51,10 +66,10 @@ def _parts(report: PatchReport, *, roomy: bool) -> Iterator[RenderableType]:
         yield facts_grid(said.goal)
     if said.figures:
         yield Text()
-        yield from numbers(tabled(said.figures, "held-out part"), roomy=roomy)
+        yield from _numbers(tabled(said.figures, "held-out part"), roomy=roomy)
     for section in said.sections:
         yield Text()
-        yield from section_parts(section, roomy=roomy)
+        yield from _section(section, roomy=roomy)
 
 
 def _verdict(said: Document) -> Iterator[RenderableType]:
@@ -63,19 +78,17 @@ def _verdict(said: Document) -> Iterator[RenderableType]:
         yield indented(sentence)
 
 
-def section_parts(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
-    """Yield a section: title, lead, table and sentences."""
+def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
     yield Text(section.title, style="bold")
     if section.lead:
         yield Text(section.lead, style="dim")
     if section.table:
-        yield from numbers(section.table, roomy=roomy)
+        yield from _numbers(section.table, roomy=roomy)
     for item in section.items:
         yield indented(item)
 
 
-def numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
-    """Yield a table and what its marks mean; where it is not ``roomy``, a line for each row."""
+def _numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
     yield from [_table(table)] if roomy else _listed(table)
     known = [(SYMBOLS[state], meaning) for state, meaning in table.legend]
     if any(row.chosen for row in table.rows):

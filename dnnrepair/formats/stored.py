@@ -15,6 +15,7 @@ from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
 from dnnrepair.report import SCHEMA_VERSION, Report
+from dnnrepair.swap_report import SwapReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from dnnrepair.finding import Finding
 
 _NEVER_NONE = frozenset({"measured", "limit", "low", "high"})  # null there stood for NaN
-_KINDS = {"diagnosis": Report, "fairness": FairnessReport, "patch": PatchReport}
+_KINDS = {
+    "diagnosis": Report,
+    "fairness": FairnessReport,
+    "patch": PatchReport,
+    "swap": SwapReport,
+}
 KINDS = tuple(_KINDS)
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -40,16 +46,11 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
 
 
 def render(
-    report: Report | PatchReport | FairnessReport,
+    report: Report | PatchReport | SwapReport | FairnessReport,
     explanations: Mapping[str, str],  # noqa: ARG001
 ) -> str:
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
-    if isinstance(report, Report):
-        stored = _diagnosis(report)
-    elif isinstance(report, PatchReport):
-        stored = _repair(report)
-    else:
-        stored = {"kind": "fairness", **_adapter("fairness").dump_python(report)}
+    stored = _diagnosis(report) if isinstance(report, Report) else _repair(report)
     return json.dumps(plain(stored), indent=2, allow_nan=False) + "\n"
 
 
@@ -60,8 +61,9 @@ def _diagnosis(report: Report) -> dict[str, Any]:
     return stored
 
 
-def _repair(report: PatchReport) -> dict[str, Any]:
-    return {"kind": "patch", **_rated(_adapter("patch").dump_python(report))}
+def _repair(report: PatchReport | SwapReport | FairnessReport) -> dict[str, Any]:
+    kind = next(name for name, known in _KINDS.items() if isinstance(report, known))
+    return {"kind": kind, **_rated(_adapter(kind).dump_python(report))}
 
 
 def _rated(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -97,7 +99,8 @@ def schema(kind: str = "diagnosis") -> dict[str, Any]:
             part["additionalProperties"] = False
             _allow_null(part["properties"])
     described["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+    found: dict[str, Any] = plain(described)  # defaults that are NaN become null, too
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def _allow_null(properties: dict[str, dict[str, Any]]) -> None:
@@ -135,7 +138,7 @@ def load(text: str) -> Report:
             f"{SCHEMA_VERSION}; diagnose again to renew it"
         )
         raise DataError(message)
-    if "kind" in stored:
+    if stored.get("kind", "diagnosis") != "diagnosis":
         message = "the report is of a repair; a baseline is a report of `dnnrepair diagnose`"
         raise DataError(message)
     try:

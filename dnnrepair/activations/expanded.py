@@ -1,0 +1,145 @@
+"""Gates that may leave [0, 1]: xSiLU, xGELU and xATLU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from dnnrepair.activations.activation import Activation, activation
+from dnnrepair.activations.grafts import Graft
+from dnnrepair.activations.per_channel import per_channel
+from dnnrepair.activations.smooth import GELU
+from dnnrepair.activations.swish import sharpness
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+def expanded(x: Tensor, gate: Tensor, alpha: Tensor) -> Tensor:
+    """Return x times a gate that is stretched from [0, 1] to [-alpha, 1 + alpha]."""
+    return x * (gate * (1 + 2 * alpha) - alpha)
+
+
+def xsilu(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return x with the stretched gate ``sigmoid(x)``."""
+    return expanded(x, torch.sigmoid(x), alpha)
+
+
+def xgelu(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return x with the stretched gate ``Phi(x)``."""
+    return expanded(x, torch.special.ndtr(x), alpha)
+
+
+def xatlu(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return x with the stretched gate ``arctan(x) / pi + 1/2``."""
+    return expanded(x, torch.atan(x) / math.pi + 0.5, alpha)
+
+
+class XSiLU(nn.Module):
+    """SiLU with a learned range of its gate (Huang 2024, arXiv:2405.20768)."""
+
+    def __init__(
+        self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
+    ) -> None:
+        """Start with ``alpha``, above -1/2."""
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return values in the shape of ``x``."""
+        return xsilu(x, per_channel(self.alpha, x))
+
+
+class XGELU(nn.Module):
+    """GELU with a learned range of its gate (Huang 2024, arXiv:2405.20768)."""
+
+    def __init__(
+        self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
+    ) -> None:
+        """Start with ``alpha``, above -1/2."""
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return values in the shape of ``x``."""
+        return xgelu(x, per_channel(self.alpha, x))
+
+
+class XATLU(nn.Module):
+    """x with an arctan gate of learned range (Huang 2024, arXiv:2405.20768)."""
+
+    def __init__(
+        self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
+    ) -> None:
+        """Start with ``alpha``, above -1/2."""
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return values in the shape of ``x``."""
+        return xatlu(x, per_channel(self.alpha, x))
+
+
+@activation("xsilu")
+@dataclass(frozen=True, kw_only=True)
+class Xsilu(Activation):
+    """SiLU whose gate may leave [0, 1] by a learned amount.
+
+    Unconfirmed: the start at 0, from third-party code; the paper's body was not read.
+    """
+
+    formula: ClassVar[str] = "x (sigmoid(x) (1 + 2a) - a), a learned"
+    reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
+    learnable: ClassVar[tuple[str, ...]] = ("alpha",)
+    kind: ClassVar[type[nn.Module]] = XSiLU
+    parts = (per_channel, expanded, xsilu, XSiLU)
+    compute = staticmethod(xsilu)
+    alpha: float = 0.0  # a at the start, in [-0.5, inf]
+
+    @classmethod
+    def imitating(cls: type[Self], old: Activation) -> Graft | None:
+        """Take the place of whatever is SiLU."""
+        return Graft(activation=cls(alpha=0.0)) if sharpness(old) == 1 else None
+
+
+@activation("xgelu")
+@dataclass(frozen=True, kw_only=True)
+class Xgelu(Activation):
+    """GELU whose gate may leave [0, 1] by a learned amount.
+
+    Unconfirmed: the start at 0, from third-party code; the paper's body was not read.
+    """
+
+    formula: ClassVar[str] = "x (Phi(x) (1 + 2a) - a), a learned"
+    reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
+    learnable: ClassVar[tuple[str, ...]] = ("alpha",)
+    kind: ClassVar[type[nn.Module]] = XGELU
+    parts = (per_channel, expanded, xgelu, XGELU)
+    compute = staticmethod(xgelu)
+    alpha: float = 0.0  # a at the start, in [-0.5, inf]
+
+    @classmethod
+    def imitating(cls: type[Self], old: Activation) -> Graft | None:
+        """Take the place of GELU."""
+        return Graft(activation=cls(alpha=0.0)) if old == GELU() else None
+
+
+@activation("xatlu")
+@dataclass(frozen=True, kw_only=True)
+class Xatlu(Activation):
+    """x with an arctan gate that may leave [0, 1] by a learned amount; slopes monotone at a = 0.
+
+    Unconfirmed: the start at 0, from third-party code; the paper's body was not read.
+    """
+
+    formula: ClassVar[str] = "x ((arctan(x) / pi + 1/2) (1 + 2a) - a), a learned"
+    reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
+    learnable: ClassVar[tuple[str, ...]] = ("alpha",)
+    kind: ClassVar[type[nn.Module]] = XATLU
+    parts = (per_channel, expanded, xatlu, XATLU)
+    compute = staticmethod(xatlu)
+    alpha: float = 0.0  # a at the start, in [-0.5, inf]

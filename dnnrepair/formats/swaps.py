@@ -1,0 +1,166 @@
+"""Changes of a network's structure, put in order for all formats."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from dnnrepair.formats.document import Column, Document, Figure, Row, Section, Table
+from dnnrepair.formats.shares import percent, points, share, span, tried
+from dnnrepair.formats.words import counted
+from dnnrepair.swap_report import Promise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dnnrepair.swap_report import Difference, Swap, SwapReport
+
+_STATES = {Promise.EXACT: "healthy", Promise.CLOSEST: "note", Promise.CHANGES: "warning"}
+_LEGEND = (
+    ("healthy", "no output changes"),
+    ("note", "nearest on the data"),
+    ("warning", "changes outputs"),
+)
+_COLUMNS = (
+    Column(name="operation", number=False),
+    Column(name="layers"),
+    Column(name="units"),
+    Column(name="largest change"),
+    Column(name="same answer %"),
+    Column(name="before", group="accuracy %"),
+    Column(name="after", group="accuracy %"),
+)
+_LISTED = 6  # layers named in a sentence
+
+
+def document(report: SwapReport) -> Document:
+    """Return what there is to say of changes, in order."""
+    return Document(
+        title=report.model.name,
+        state=_state(report),
+        headline=_headline(report),
+        goal=tuple(_goal(report)),
+        verdict=tuple(_sentences(report)),
+        figures=tuple(_figures(report.overall)) if report.overall else (),
+        sections=tuple(_sections(report)),
+    )
+
+
+def _state(report: SwapReport) -> str:
+    order = list(_STATES.values())
+    return max((_STATES[swap.promise] for swap in report.swaps), key=order.index)
+
+
+def _headline(report: SwapReport) -> str:
+    kinds = {swap.promise for swap in report.swaps}
+    done = counted(len(report.swaps), "change")
+    if kinds == {Promise.EXACT}:
+        return f"{done}, and no output changed"
+    if Promise.CHANGES not in kinds:
+        return f"{done}, outputs kept as nearly as possible"
+    return f"{done}, outputs changed"
+
+
+def _goal(report: SwapReport) -> Iterator[tuple[str, str]]:
+    model = report.model
+    yield "Network", f"{model.name} on {model.data}" if model.data else model.name
+    yield "Form", f"{model.form}, {model.parameters:,} parameters"
+    if report.files:
+        yield "Written", f"{', '.join(report.files)} ({report.form})"
+
+
+def _sentences(report: SwapReport) -> Iterator[str]:
+    for swap in report.swaps:
+        reason = f" ({swap.reason})" if swap.reason else ""
+        yield f"{swap.operation}: {swap.summary}{reason}."
+    if report.overall is not None:
+        yield _together(report.overall)
+    if not report.files:
+        yield "Nothing was written."
+
+
+def _together(found: Difference) -> str:
+    text = f"All together, on {counted(found.samples, 'input')} ({found.inputs})"
+    parts = [f"outputs differ by at most {_relative(found)} of the largest"]
+    if found.agreement is not None:
+        parts.append(f"{tried(found.agreement)} answers are the same")
+    if found.before is not None and found.after is not None:
+        change = points(found.after.value - found.before.value)
+        parts.append(f"accuracy {share(found.before)} → {share(found.after)} ({change} points)")
+    return f"{text}: {'; '.join(parts)}."
+
+
+def _relative(found: Difference) -> str:
+    return f"{found.relative:.2g}" if isfinite(found.relative) else "more than can be measured"
+
+
+def _figures(found: Difference) -> Iterator[Figure]:
+    yield Figure(
+        name="Largest change, of the largest output",
+        count=counted(found.samples, "input"),
+        value=_relative(found),
+    )
+    rates = (
+        ("Same answers", found.agreement),
+        ("Accuracy, before", found.before),
+        ("Accuracy, after", found.after),
+    )
+    for name, rate in rates:
+        if rate is not None:
+            yield Figure(name=name, count=tried(rate), value=share(rate), interval=span(rate))
+    losses = (("Mean loss, before", found.loss_before), ("Mean loss, after", found.loss_after))
+    for name, loss in losses:
+        if loss is not None:
+            count = counted(found.samples, "input")
+            yield Figure(name=name, count=count, value=f"{loss:.4g}")
+
+
+def _sections(report: SwapReport) -> Iterator[Section]:
+    yield Section(
+        title="Changes",
+        lead="In order; each was measured against the network right before it, on the data that "
+        "it could look at.",
+        table=Table(columns=_COLUMNS, rows=tuple(map(_row, report.swaps)), legend=_LEGEND),
+        items=tuple(_places(report)),
+    )
+    if report.skipped:
+        yield Section(title="Not done", items=report.skipped)
+    if report.files and report.structural:
+        yield Section(title="Loading it again", items=tuple(_loading(report)))
+    if report.notes:
+        yield Section(title="Notes", items=tuple(dict.fromkeys(report.notes)))
+    known = [f"digest of the network as it was: {report.model.digest}", f"seed {report.seed}"]
+    settings = [f"{s.operation}: {setting}" for s in report.swaps for setting in s.settings]
+    yield Section(title="Run", items=(*known, *dict.fromkeys(settings)))
+
+
+def _row(swap: Swap) -> Row:
+    found = swap.difference
+    rates = (found.agreement, found.before, found.after) if found else (None, None, None)
+    cells = (
+        swap.operation,
+        f"{len(swap.layers):,}",
+        f"{swap.units:,}" if swap.units else "",
+        _relative(found) if found else "",
+        *("" if rate is None else percent(rate.value) for rate in rates),
+    )
+    return Row(cells=cells, state=_STATES[swap.promise])
+
+
+def _places(report: SwapReport) -> Iterator[str]:
+    for swap in report.swaps:
+        if len(swap.layers) > _LISTED:
+            yield f"{swap.operation} in {', '.join(swap.layers)}"
+
+
+def _loading(report: SwapReport) -> Iterator[str]:
+    file = report.files[0]
+    if file.endswith(".pt2"):
+        yield f"torch.export.load({file!r}).module()"
+        return
+    name = report.files[-1].replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    yield f"from {name} import Net; net = Net()"
+    if file.endswith(".safetensors"):
+        yield f"net.load_state_dict(safetensors.torch.load_file({file!r})); net.eval()"
+    else:
+        yield f"net.load_state_dict(torch.load({file!r}, weights_only=True)); net.eval()"

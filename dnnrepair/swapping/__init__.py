@@ -1,0 +1,1 @@
+"""Changes of a network's structure: activations, normalizations, units, initial weights."""

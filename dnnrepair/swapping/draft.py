@@ -1,0 +1,251 @@
+"""A network's graph on the workbench: nodes and tensors that may be changed, until it is done."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from dnnrepair.errors import ModelError
+from dnnrepair.graph import is_ignored
+from dnnrepair.program import GraphProgram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dnnrepair.program import Program
+    from dnnrepair.sites import Sites
+
+_CREATORS = {"zeros": "new_zeros", "ones": "new_ones", "full": "new_full"}
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """A network's graph that may be changed; the program it was made from stays as it is.
+
+    Tensors are ``get_attr`` nodes, whose targets are names in the state dict; two names of one
+    tensor share one memory, as before.
+
+    Attributes:
+        graph: to be edited with torch.fx.
+        tensors: its own copies, by name.
+        buffers: names of those that are no parameters.
+        trainable: names of the parameters that ask for a gradient.
+        prediction: which of the flat outputs is the prediction; None for the first float tensor.
+        structural: nodes, names or shapes are no longer those of the program.
+    """
+
+    graph: fx.Graph
+    tensors: dict[str, Tensor]
+    buffers: set[str]
+    trainable: set[str]
+    prediction: int | None = None
+    structural: bool = False
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, program: Program) -> Draft:
+        """Return a copy of a program that may be changed.
+
+        Raises:
+            ModelError: it is no graph, or one with control flow inside.
+        """
+        if not isinstance(program, GraphProgram):
+            message = (
+                "this network could not be exported as a graph, and only graphs can be changed; "
+                "see what torch.export says of it"
+            )
+            raise ModelError(message)
+        memory: dict[object, Tensor] = {}
+        tensors = {n: memory.setdefault(_memory(t), t.clone()) for n, t in program.tensors.items()}
+        return cls(
+            graph=_copied(program),
+            tensors=tensors,
+            buffers=set(program.buffers),
+            trainable=set(program.trainable),
+            prediction=program.prediction,
+            shapes=dict(program.shapes),
+        )
+
+    def program(self, example: Sequence[Tensor] = ()) -> GraphProgram:
+        """Return what it has become, as a program; with an example, shapes are measured anew."""
+        graph = fx.Graph()
+        mapping: dict[fx.Node, fx.Node] = {}
+        graph.output(graph.graph_copy(self.graph, mapping))
+        attributes = [node for node in graph.nodes if node.op == "get_attr"]
+        found = GraphProgram(
+            graph=graph,
+            owner=fx.GraphModule(nn.Module(), fx.Graph()),
+            tensors=dict(self.tensors),
+            tensor_of_node={node.name: str(node.target) for node in attributes},
+            buffers=frozenset(self.buffers),
+            trainable=frozenset(self.trainable),
+            prediction=self.prediction,
+            shapes=dict(self.shapes),
+        )
+        return found.measured(example) if len(example) else found
+
+    @property
+    def sites(self) -> Sites:
+        """The operations as they are now."""
+        return self.program().sites
+
+    def node(self, name: str) -> fx.Node:
+        """Return the node of a site."""
+        found: fx.Node = next(node for node in self.graph.nodes if node.name == name)
+        return found
+
+    @property
+    def result(self) -> fx.Node:
+        """The node whose value is the prediction."""
+        return self.node(str(self.sites.output))
+
+    def tensor(self, name: str) -> fx.Node:
+        """Return the node that reads a tensor, at the top of the graph."""
+        known: list[fx.Node] = [n for n in self.graph.nodes if n.op == "get_attr"]
+        for node in known:
+            if node.target == name:
+                return node
+        last = [node for node in self.graph.nodes if node.op in ("placeholder", "get_attr")][-1]
+        with self.graph.inserting_after(last):
+            made = self.graph.create_node("get_attr", name, name=f"t_{name.replace('.', '_')}")
+        made.meta["val"] = self.tensors[name]
+        return made
+
+    def add(self, name: str, value: Tensor, *, buffer: bool = False) -> fx.Node:
+        """Take a new tensor in, and return the node that reads it."""
+        assert name not in self.tensors  # `fresh` makes names  # noqa: S101
+        self.tensors[name] = value.detach().clone()
+        (self.buffers if buffer else self.trainable).add(name)
+        self.structural = True
+        return self.tensor(name)
+
+    def place(self, layer: str, what: str) -> str:
+        """Return a name, which no tensor has, for what is put beside a layer."""
+        name = layer.partition("#")[0].replace(".", "_") or "input"
+        return self.fresh(f"{'layer_' * name[0].isdecimal()}{name}_{what}")
+
+    def fresh(self, name: str) -> str:
+        """Return a module name like this one that no tensor has yet."""
+        taken = {known.rpartition(".")[0] for known in self.tensors} | set(self.tensors)
+        count, found = 1, name
+        while found in taken or any(known.startswith(f"{found}.") for known in taken):
+            count += 1
+            found = f"{name}_{count}"
+        return found
+
+    def change(self, name: str, value: Tensor) -> None:
+        """Give a tensor, under all its names, other values, or another shape."""
+        old = self.tensors[name]
+        new = value.detach().to(old.dtype).clone()
+        self.structural |= new.shape != old.shape
+        for twin in [n for n, t in self.tensors.items() if t is old]:
+            self.tensors[twin] = new
+
+    def call(
+        self,
+        operation: Any,  # noqa: ANN401 - an operator of torch
+        *args: object,
+        like: fx.Node,
+        before: fx.Node | None = None,
+    ) -> fx.Node:
+        """Insert a call after ``like`` (or before another node) and give it the same meaning.
+
+        Args:
+            operation: of ``torch.ops.aten``, its result of the shape of ``like``'s.
+            args: nodes and constants.
+            like: whose place in the source and in the network the call takes.
+            before: where to insert it, instead of right after ``like``.
+        """
+        place = self.graph.inserting_before(before) if before else self.graph.inserting_after(like)
+        with place:
+            made: fx.Node = self.graph.create_node("call_function", operation, args)  # type: ignore[arg-type]
+        made.meta = copy.copy(like.meta)
+        self.structural = True
+        return made
+
+    def reroute(self, old: fx.Node, new: fx.Node, *, keep: Sequence[fx.Node] = ()) -> None:
+        """Let all readers of one node, except some, read another one."""
+        left = {new, *keep}
+        old.replace_all_uses_with(new, delete_user_cb=lambda user: user not in left)
+
+    def tidy(self) -> None:
+        """Forget nodes and new tensors that nobody reads."""
+        for node in reversed(list(self.graph.nodes)):
+            if node.op in ("get_attr", "call_function") and not node.users and not _writes(node):
+                self.graph.erase_node(node)
+
+    def drop(self, name: str) -> None:
+        """Forget a tensor that nobody reads any longer."""
+        del self.tensors[name]
+        self.buffers.discard(name)
+        self.trainable.discard(name)
+        self.structural = True
+
+
+def _memory(value: Tensor) -> tuple[object, ...]:
+    """Return what two tensors that are one have in common."""
+    start = value.data_ptr() if value.numel() else id(value)
+    return (start, value.dtype, value.shape, value.stride())
+
+
+def _copied(program: GraphProgram) -> fx.Graph:
+    """Return the graph with its tensors as attributes and without writes to memory."""
+    graph = fx.Graph()
+    known: dict[fx.Node, fx.Node] = {}
+    first: fx.Node | None = None
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name not in program.tensor_of_node:
+            known[node] = graph.node_copy(node)
+            first = first or known[node]
+    for node in program.graph.nodes:
+        if node in known or is_ignored(node):
+            continue
+        if node.name in program.tensor_of_node:
+            if node.users:
+                target = program.tensor_of_node[node.name]
+                known[node] = graph.create_node("get_attr", target, name=node.name)
+                known[node].meta = copy.copy(node.meta)
+        elif node.op == "output":
+            (values,) = fx.map_arg(node.args, lambda n: known[n])
+            flat = tuple(values) if isinstance(values, list | tuple) else (values,)
+            graph.output(flat)
+        elif node.op == "call_function" and _plain(node):
+            known[node] = _call(graph, node, known, first)
+            if node.name in program.writes.twins.keys() - program.writes.aliased:
+                known[node].target = program.writes.twins[node.name]
+                known[node.all_input_nodes[0]] = known[node]  # what is read there from now on
+        else:
+            message = (
+                f"the graph holds {node.op} {node.target} (control flow, or a block under "
+                "torch.no_grad), which cannot be written out as plain code"
+            )
+            raise ModelError(message)
+    return graph
+
+
+def _plain(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) or (  # noqa: SLF001 - torch's own type
+        getattr(node.target, "__module__", "") in ("_operator", "math", "builtins", "torch")
+    )
+
+
+def _call(
+    graph: fx.Graph, node: fx.Node, known: Mapping[fx.Node, fx.Node], first: fx.Node | None
+) -> fx.Node:
+    """Copy a call; what it makes out of nothing lies where the input lies."""
+    made = graph.node_copy(node, lambda n: known[n])
+    name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+    if name in _CREATORS and "device" in made.kwargs and first is not None:
+        kwargs = {k: v for k, v in made.kwargs.items() if k in ("dtype", "layout")}
+        made.target = getattr(torch.ops.aten, _CREATORS[name]).default
+        made.args, made.kwargs = (first, *made.args), kwargs
+    return made
+
+
+def _writes(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return bool(schema is not None and schema.is_mutable)

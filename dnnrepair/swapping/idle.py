@@ -1,0 +1,121 @@
+"""Units that say the same on all data: found, and cut off without a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dnnrepair.errors import SettingError
+from dnnrepair.sites import Kind
+from dnnrepair.swapping.affine import check_plain
+from dnnrepair.swapping.measuring import example_of
+from dnnrepair.swapping.spread import inputs, outputs
+from dnnrepair.swapping.units import Units
+from dnnrepair.swapping.where import allowed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dnnrepair.sites import Site
+    from dnnrepair.subject import Subject
+    from dnnrepair.swapping.draft import Draft
+    from dnnrepair.swapping.where import Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Units of one activation that are to be cut off.
+
+    Attributes:
+        group: all units of the activation.
+        units: the idle ones, from 0, ascending.
+    """
+
+    group: Units
+    units: tuple[int, ...]
+
+
+def idle_units(subject: Subject, where: Where) -> tuple[tuple[Idle, ...], tuple[str, ...]]:
+    """Return the units that are meant: those that a finding names, else those that never change.
+
+    Args:
+        subject: the network with its data.
+        where: which layers.
+
+    Returns:
+        The units by activation, and why others were left alone.
+
+    Raises:
+        SettingError: there are none, or they cannot be cut off.
+    """
+    sites = subject.running.sites
+    chosen = where.choose(sites, lambda site: site.kind is Kind.ACTIVATION, "activations")
+    kept, skipped = allowed(subject, chosen, where)
+    reasons, found = list(skipped), []
+    seen = outputs(subject, kept)
+    for site in kept:
+        units = where.of_units(site)
+        if units is None:
+            units = tuple(seen[site.name].constant.nonzero()[:, 0].tolist())
+        try:
+            if units:
+                found.append(_checked(subject, site, units))
+            elif where.named:
+                reasons.append(f"{site.layer}: all its units change with the data")
+        except SettingError as error:
+            if where.named:
+                raise
+            reasons.append(str(error))
+    if not found:
+        message = "; ".join(dict.fromkeys(reasons)) or "every unit changes with the data"
+        raise SettingError(message)
+    return tuple(found), tuple(dict.fromkeys(reasons))
+
+
+def _checked(subject: Subject, site: Site, units: tuple[int, ...]) -> Idle:
+    program = subject.running
+    group = Units.of(program, site, example_of(subject))
+    if len(units) >= site.width:
+        message = f"{site.layer}: all its {site.width} units are idle; re-draw the layer (--init)"
+        raise SettingError(message)
+    grouped = [r.layer.site.layer for r in group.readers if r.layer.groups != 1]
+    if group.source.groups != 1:
+        grouped.append(group.source.site.layer)
+    if grouped:
+        message = f"{site.layer}: {grouped[0]} is a grouped convolution, whose units hang together"
+        raise SettingError(message)
+    return Idle(group=group, units=units)
+
+
+def cut_off(draft: Draft, subject: Subject, idle: Idle) -> bool:
+    """Let nobody read idle units any longer; readers' biases take over what they say on average.
+
+    Returns:
+        Whether no output changes on the data: each of the units always says the same there, and
+        what it says is 0 where a convolution pads with zeros.
+    """
+    exact = True
+    layers = [reader.layer for reader in idle.group.readers]
+    seen = inputs(subject, layers)
+    for reader in idle.group.readers:
+        layer, found = reader.layer, seen[reader.layer.site.name]
+        check_plain(draft, layer.weight, layer.bias)
+        columns = reader.columns(idle.units)
+        mean = torch.zeros_like(found.mean)
+        mean[columns] = found.mean[columns]
+        exact &= bool(found.constant[columns].all()) and not (layer.pads and bool(mean.any()))
+        weight = draft.tensors[layer.weight].clone()
+        shift = layer.summed(weight.cpu(), mean)
+        layer.shift(draft, shift.to(weight.device))
+        layer.by_column(weight)[columns] = 0
+        draft.change(layer.weight, weight)
+    return exact
+
+
+def without(values: Tensor, dim: int, places: Tensor | tuple[int, ...]) -> Tensor:
+    """Return a tensor without some places of a dimension."""
+    kept = torch.ones(values.shape[dim], dtype=torch.bool)
+    kept[list(places) if isinstance(places, tuple) else places] = False
+    return values.index_select(dim, kept.nonzero()[:, 0].to(values.device))

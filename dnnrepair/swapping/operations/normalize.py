@@ -1,0 +1,179 @@
+"""Normalizations put into a trained network so that nothing changes at first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dnnrepair.errors import DataError, SettingError
+from dnnrepair.sites import Kind
+from dnnrepair.swap_report import Promise, Swap
+from dnnrepair.swapping.affine import Affine, check_plain
+from dnnrepair.swapping.inline import kind_of
+from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.spread import outputs
+from dnnrepair.swapping.where import allowed, listed
+
+if TYPE_CHECKING:
+    from dnnrepair.sites import Site, Sites
+    from dnnrepair.subject import Subject
+    from dnnrepair.swapping.draft import Draft
+    from dnnrepair.swapping.spread import Spread
+    from dnnrepair.swapping.where import Where
+
+KINDS = ("batch", "layer", "weight")
+_EPS = 1e-5  # torch's
+_MOMENTUM = 0.1  # torch's
+_ROW = 2  # dimensions of (samples, units)
+
+
+@operation("norm")
+@dataclass(frozen=True, kw_only=True)
+class Normalize(Operation):
+    """A normalization after (or of the weights of) affine layers, calibrated to the identity.
+
+    ``batch``: batch norm whose running statistics are those of the data, and whose weight and bias
+    undo them. ``layer``: ``y = x + c (LN(x) - x)`` with a learned c that starts at 0, because a
+    layer norm itself cannot be the identity. ``weight``: ``w = g v / |v|`` with g = |v| (Salimans
+    and Kingma 2016, arXiv:1602.07868). In training mode a batch norm adds the noise of its batches:
+    start with 32 inputs a batch or more.
+    """
+
+    kind: str = "batch"  # one of batch, layer, weight
+
+    def edit(
+        self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
+    ) -> Edited:
+        """Insert it; see :meth:`Operation.edit`."""
+        del generator
+        if self.kind not in KINDS:
+            message = f"no normalization is called {self.kind!r}; known: {', '.join(KINDS)}"
+            raise SettingError(message)
+        if self.kind == "batch" and subject.samples is None:
+            message = "a batch norm starts from the layer's values: give data with --data"
+            raise DataError(message)
+        sites = subject.running.sites
+        chosen = where.choose(sites, lambda site: site.kind is Kind.AFFINE, "affine layers")
+        kept, skipped = allowed(subject, chosen, where)
+        done: list[Site] = []
+        reasons = list(skipped)
+        seen = outputs(subject, kept) if self.kind == "batch" else {}
+        for site in kept:
+            try:
+                self._insert(draft, sites, site, seen.get(site.name))
+            except SettingError as error:
+                if where.named:
+                    raise
+                reasons.append(str(error))
+            else:
+                done.append(site)
+        if not done:
+            raise SettingError("; ".join(dict.fromkeys(reasons)))
+        swap = Swap(
+            operation=self.name,
+            layers=tuple(dict.fromkeys(site.layer for site in done)),
+            summary=f"{self.kind} normalization put {'on' if self.kind == 'weight' else 'after'} "
+            f"{listed(site.layer for site in done)}, as the identity",
+            settings=(f"kind = {self.kind}",),
+            promise=Promise.EXACT,
+            reason=_REASONS[self.kind],
+        )
+        return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
+
+    def _insert(self, draft: Draft, sites: Sites, site: Site, seen: Spread | None) -> None:
+        if site.name == sites.output:
+            message = f"{site.layer} is the last layer: its outputs are the network's answers"
+            raise SettingError(message)
+        if self.kind == "weight":
+            _weight_norm(draft, Affine.of(site, sites))
+        elif self.kind == "layer":
+            _layer_norm(draft, site)
+        else:
+            assert seen is not None  # it was measured  # noqa: S101
+            _batch_norm(draft, sites, site, seen)
+
+
+_REASONS = {
+    "batch": "calibrated on the data; in training mode each batch's own statistics add noise",
+    "layer": "its share starts at 0 and is learned",
+    "weight": "length and direction of each unit's weights are learned apart",
+}
+
+
+def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
+    following = [reader.op for reader in sites if site.name in reader.inputs]
+    if following == ["batch_norm"]:
+        message = f"{site.layer} is followed by a batch norm already"
+        raise SettingError(message)
+    if len(site.shape) > _ROW and site.unit_dim % len(site.shape) != 1:
+        message = (
+            f"{site.layer} gives {len(site.shape) - 1}-dimensional sequences, for which batch "
+            "norms are not made; take layer"
+        )
+        raise SettingError(message)
+    mean, variance, kind = seen.mean, seen.variance, kind_of(draft)
+    place = draft.place(site.layer, "norm")
+    scale = (variance.to(kind).double() + _EPS).sqrt()
+    tensors = [
+        draft.add(f"{place}.weight", scale.to(kind)),
+        draft.add(f"{place}.bias", mean.to(kind)),
+        draft.add(f"{place}.running_mean", mean.to(kind), buffer=True),
+        draft.add(f"{place}.running_var", variance.to(kind), buffer=True),
+    ]
+    node = draft.node(site.name)
+    made = draft.call(
+        torch.ops.aten.batch_norm.default,
+        node, *tensors, False, _MOMENTUM, _EPS, False,  # noqa: FBT003 - as exported
+        like=node,
+    )  # fmt: skip
+    draft.reroute(node, made)
+
+
+def _layer_norm(draft: Draft, site: Site) -> None:
+    node = draft.node(site.name)
+    shape, aten = site.shape, torch.ops.aten
+    width, kind = site.width, kind_of(draft)
+    place = draft.place(site.layer, "norm")
+    weight = draft.add(f"{place}.weight", torch.ones(width, dtype=kind))
+    bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
+    share = draft.add(f"{place}.share", torch.zeros(1, dtype=kind))
+    if site.unit_dim % len(shape) == len(shape) - 1:
+        normed = draft.call(aten.layer_norm.default, node, [width], weight, bias, _EPS, like=node)
+    else:  # images: over all channels and positions of a sample, as one group
+        normed = draft.call(aten.group_norm.default, node, 1, weight, bias, _EPS, like=node)
+    change = draft.call(aten.sub.Tensor, normed, node, like=normed)
+    partial = draft.call(aten.mul.Tensor, share, change, like=change)
+    made = draft.call(aten.add.Tensor, node, partial, like=partial)
+    draft.reroute(node, made, keep=(normed, change))
+
+
+def _weight_norm(draft: Draft, layer: Affine) -> None:
+    check_plain(draft, layer.weight)
+    weight = draft.tensors[layer.weight]
+    rows = layer.by_row(weight).flatten(1)
+    empty = (rows == 0).all(1).nonzero()[:, 0].tolist()
+    if empty:
+        message = (
+            f"{layer.site.layer}: the weights of units {empty[:6]} are all 0, and have no "
+            "direction; re-draw them first (--revive)"
+        )
+        raise SettingError(message)
+    shape = [1] * weight.dim()
+    shape[layer.outputs] = -1
+    length = rows.double().norm(dim=1).to(weight.dtype).reshape(shape)
+    node = draft.tensor(layer.weight)
+    users = list(node.users)
+    place, _, last = layer.weight.rpartition(".")
+    prefix = f"{place}." if place else ""
+    direction = draft.add(f"{prefix}{last}_v", weight)
+    size = draft.add(f"{prefix}{last}_g", length)
+    made = draft.call(
+        torch.ops.aten._weight_norm.default,  # noqa: SLF001 - torch's own name for it
+        direction, size, layer.outputs,
+        like=node, before=users[0],
+    )  # fmt: skip
+    draft.reroute(node, made)
+    draft.tidy()
+    draft.drop(layer.weight)
