@@ -12,12 +12,17 @@ from dnnrepair.cli import words
 from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.options import debug_option, seed_option
 from dnnrepair.cli.progress import working
+from dnnrepair.files import check_writable, write_whole
 
 if TYPE_CHECKING:
     from dnnrepair.bench.result import BenchResult
 
-BENCHES = ("diagnose", "observe", "population", "patch", "fairness")
+BENCHES = (
+    *("diagnose", "observe", "population", "patch", "repair", "activations", "monitor"),
+    "fairness",
+)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_SVG = click.Path(path_type=Path)
 _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -30,18 +35,33 @@ _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--peers-python", type=_PROGRAM, help="Interpreter that has those tools.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Keep trained weights here.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--plot", metavar="FILE", type=_SVG, help="activations: draw accuracy, as SVG.")
 @seed_option
 @debug_option
-def command(name: str, output_format: str, **given: Any) -> int:  # noqa: ANN401 - see above
+def command(name: str, output_format: str, plot: Path | None, **given: Any) -> int:  # noqa: ANN401 - see above
     """Measure dnnrepair itself: how right and how fast it is.
 
     Prints tables and what is required of each figure; exit code 1 if a figure is not met.
     """
     from dnnrepair.bench.result import renderers
 
+    if plot is not None:
+        check_writable(plot, keep=())
     result = _measured(name, given)
     words.write(renderers[output_format](result))
+    if plot is not None:
+        _draw(result, plot)
     return Exit.CLEAN if result.met else Exit.FINDINGS
+
+
+def _draw(result: BenchResult, path: Path) -> None:
+    """Write each plot; those after the first get a number behind the name."""
+    if not result.plots:
+        words.say(f"{result.name} draws nothing; {path} is not written")
+    for place, drawn in enumerate(result.plots):
+        target = path if not place else path.with_stem(f"{path.stem}-{place + 1}")
+        write_whole(target, drawn)
+        words.say(f"plot written to {target}")
 
 
 def _measured(name: str, given: dict[str, Any]) -> BenchResult:

@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - the o
     folder, timm:NAME or models:NAME. Without --data, rules that need data are listed as skipped.
     """
     output = Output.ready(given["output"], given["output_format"], keep=inputs_of(given))
-    chosen = _rules(ctx, given)
+    chosen = rules_of(ctx, given)
     known = _baseline(given["baseline"])
     with working() as progress:
         progress.stage("loading", None)
@@ -59,7 +59,7 @@ def speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _rules(ctx: click.Context, given: dict[str, Any]) -> tuple[Rule, ...]:
+def rules_of(ctx: click.Context, given: dict[str, Any]) -> tuple[Rule, ...]:
     """Return the rules to apply; flags outweigh the project's settings."""
     from dnnrepair.selection import choose_rules, find_rule, parse_setting
 

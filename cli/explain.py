@@ -21,10 +21,10 @@ def command(rule: str) -> int:
 
     RULE is a code such as ACT001 or a name such as dead-relu.
     """
-    from dnnrepair.finding import rules
+    from dnnrepair.finding import all_rules
     from dnnrepair.selection import find_rule
 
-    text = explained(rules[find_rule(rule)])
+    text = explained(all_rules()[find_rule(rule, live=True)])
     words.write(_styled(text) if words.colored() else text)
     return 0
 
@@ -33,6 +33,7 @@ def explained(rule: type[Rule]) -> str:
     """Return the documentation of a rule and of its settings as Markdown."""
     from inspect import cleandoc
 
+    from dnnrepair.finding import live_rules
     from dnnrepair.settings import settings_of
 
     settings = [
@@ -43,6 +44,8 @@ def explained(rule: type[Rule]) -> str:
     if settings:
         table = f"[tool.dnnrepair.rules.{rule.code}]"
         use = f"Change one with `--set {rule.code}.name=value` or in `{table}`."
+        if rule.code in live_rules:
+            use = f"Change one with `Monitor(..., settings={{'{rule.code}': {{'name': value}}}})`."
         parts.append("\n".join(["## Settings", *settings, "", use]))
     return "\n\n".join(parts) + "\n"
 

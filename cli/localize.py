@@ -37,7 +37,7 @@ METHODS = ("bidirectional", "gradient", "random")
 @seed_option
 @debug_option
 def command(**given: Any) -> int:  # noqa: ANN401 - the options above
-    """List the weights most responsible for a network's errors.
+    """List the weights most responsible for what goes wrong.
 
     By default those that no other weight outdoes in both gradient loss and forward impact
     (Arachne's bidirectional localization). MODEL is given as for diagnose.

@@ -1,7 +1,7 @@
 """Keep the README's generated parts true: ``python -m dnnrepair.cli.readme`` rewrites them.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, where NAME is
-``rules`` or ``help`` and a command.
+``rules``, ``activation`` and its name, or ``help`` and a command.
 """
 
 from __future__ import annotations
@@ -27,15 +27,26 @@ def updated(text: str) -> str:
 def _generated(name: str) -> str:
     if name == "rules":
         return _rule_table()
+    if name.startswith("activation "):
+        return f"```text\n{_activation(name.removeprefix('activation '))}\n```"
     return f"```\n{_help(name.removeprefix('help').strip())}\n```"
 
 
 def _rule_table() -> str:
-    from dnnrepair.finding import rules
+    from dnnrepair.finding import all_rules
 
-    known = [rules[code] for code in rules]
+    known = list(all_rules().values())
     rows = [f"| {rule.code} | `{rule.name}` | {summary(rule)} |" for rule in known]
     return "\n".join(["| code | name | finds |", "|---|---|---|", *rows])
+
+
+def _activation(name: str) -> str:
+    from dnnrepair.activations import find
+    from dnnrepair.activations.sheets import sheet_of
+    from dnnrepair.formats.activation_text import render
+
+    lines = render(sheet_of(find(name))).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _help(name: str) -> str:

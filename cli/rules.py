@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @debug_option
 def command(output_format: str) -> int:
     """List the rules with what each finds."""
-    from dnnrepair.finding import rules
+    from dnnrepair.finding import all_rules
 
-    known = [rules[code] for code in rules]
+    known = list(all_rules().values())
     words.write(_json(known) if output_format == "json" else _text(known))
     return 0
 

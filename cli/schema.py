@@ -13,7 +13,7 @@ from dnnrepair.cli.options import debug_option
 @click.command("schema")
 @click.option(
     "--kind",
-    type=click.Choice(["diagnosis", "fairness", "patch", "swap"]),
+    type=click.Choice(["diagnosis", "fairness", "patch", "repair", "swap"]),
     default="diagnosis",
     show_default=True,
     help="Of which report.",

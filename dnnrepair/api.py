@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dnnrepair.diagnose import diagnose
-from dnnrepair.finding import rules as known_rules
+from dnnrepair.finding import all_rules
 from dnnrepair.formats import render
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import subject_of
@@ -53,5 +53,5 @@ def diagnose_module(
 
 def render_report(report: Report, name: str = "text") -> str:
     """Return a report in one of the formats of ``--output-format``."""
-    explanations = {code: known_rules[code].__doc__ or "" for code in known_rules}
+    explanations = {code: rule.__doc__ or "" for code, rule in all_rules().items()}
     return render(report, name, explanations=explanations)

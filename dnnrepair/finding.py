@@ -114,14 +114,29 @@ class Rule(Protocol):
 R = TypeVar("R", bound=Rule)
 
 rules: Registry[type[Rule]] = Registry("rule", "dnnrepair.rules")
+live_rules: Registry[type[Rule]] = Registry("rule", "dnnrepair.live_rules")
 
 
 def rule(code: str) -> Callable[[type[R]], type[R]]:
     """Register a rule under its code (three letters of its family and three digits)."""
+    return _filing(code, rules)
 
+
+def live_rule(code: str) -> Callable[[type[R]], type[R]]:
+    """Register a rule about a training run, which only a monitor can apply."""
+    return _filing(code, live_rules)
+
+
+def all_rules() -> dict[str, type[Rule]]:
+    """Return all rules by code, those about training runs among them, in order."""
+    known = [(code, kept[code]) for kept in (rules, live_rules) for code in kept]
+    return dict(sorted(known, key=lambda pair: pair[0]))
+
+
+def _filing(code: str, kept: Registry[type[Rule]]) -> Callable[[type[R]], type[R]]:
     def file(cls: type[R]) -> type[R]:
         cls.code = code
-        rules.file(code, cls)
+        kept.file(code, cls)
         return cls
 
     return file

@@ -188,8 +188,11 @@ class Observer:
                 with torch.no_grad():
                     program.run(batch.inputs, watch=self._watch(batch, plan))
             self.progress.advance(1)
-        session = self._session(program, batches)
-        for probe in selection.sessions:
+        self._ask(self._session(program, batches))
+
+    def _ask(self, session: Session) -> None:
+        """Let the probes measure that run the network themselves."""
+        for probe in self.selection.sessions:
             try:
                 self.evidence[probe.yields].update(probe.measure_session(session))
             except NotMeasuredError as reason:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import SettingError, UnknownNameError
-from dnnrepair.finding import rules
+from dnnrepair.finding import all_rules, rules
 from dnnrepair.settings import changed, configured
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def choose_rules(
     select: Sequence[str],
     ignore: Sequence[str],
     settings: Mapping[str, Mapping[str, object]],
+    *,
+    live: bool = False,
 ) -> tuple[Rule, ...]:
     """Return the rules to apply, in the order of their codes.
 
@@ -29,38 +31,42 @@ def choose_rules(
             all.
         ignore: of the rules to leave out.
         settings: values by code and field, such as ``{"ACT001": {"warn_share": 0.6}}``.
+        live: those about training runs are there to choose, too.
 
     Raises:
         UnknownNameError: if no rule is called so; the nearest is named.
         SettingError: if a rule has no such setting, it takes no such value, or no rule is left.
     """
-    wanted = codes_of(select) if select else tuple(rules)
-    unwanted = codes_of(ignore)
-    changes = {find_rule(code): dict(values) for code, values in settings.items()}
-    ready = {code: configured(rules[code], values, code) for code, values in changes.items()}
+    known = _known(live=live)
+    wanted = codes_of(select, live=live) if select else tuple(known)
+    unwanted = codes_of(ignore, live=live)
+    changes = {find_rule(c, live=live): dict(values) for c, values in settings.items()}
+    ready = {code: configured(known[code], values, code) for code, values in changes.items()}
     chosen = [code for code in wanted if code not in unwanted]
     if not chosen:
         message = "no rule is left to apply; select more of them or ignore fewer"
         raise SettingError(message)
-    return tuple(ready.get(code) or rules[code]() for code in chosen)
+    return tuple(ready.get(code) or known[code]() for code in chosen)
 
 
-def codes_of(names: Iterable[str]) -> tuple[str, ...]:
+def codes_of(names: Iterable[str], *, live: bool = False) -> tuple[str, ...]:
     """Return the codes that codes, beginnings of codes and names stand for, in order."""
-    found = {code for name in names for code in _matching(name)}
+    known = _known(live=live)
+    found = {code for name in names for code in _matching(name, known)}
     return tuple(sorted(found))
 
 
-def find_rule(name: str) -> str:
+def find_rule(name: str, *, live: bool = False) -> str:
     """Return the code of one rule, given by code or name.
 
     Raises:
         UnknownNameError: if no rule is called so.
     """
-    for code in rules:
-        if name.strip().upper() == code or name.strip().lower() == rules[code].name:
+    known = _known(live=live)
+    for code, rule in known.items():
+        if name.strip().upper() == code or name.strip().lower() == rule.name:
             return code
-    raise UnknownNameError(_unknown(name))
+    raise UnknownNameError(_unknown(name, known))
 
 
 def differing(chosen: Iterable[Rule]) -> tuple[str, ...]:
@@ -84,19 +90,23 @@ def parse_setting(text: str) -> tuple[str, str, str]:
     return code, field, value.strip()
 
 
-def _matching(name: str) -> tuple[str, ...]:
+def _known(*, live: bool) -> dict[str, type[Rule]]:
+    return all_rules() if live else {code: rules[code] for code in rules}
+
+
+def _matching(name: str, known: Mapping[str, type[Rule]]) -> tuple[str, ...]:
     asked = name.strip()
-    by_code = tuple(code for code in rules if asked and code.startswith(asked.upper()))
-    by_name = tuple(code for code in rules if rules[code].name == asked.lower())
+    by_code = tuple(code for code in known if asked and code.startswith(asked.upper()))
+    by_name = tuple(code for code, rule in known.items() if rule.name == asked.lower())
     found = by_code or by_name
     if not found:
-        raise UnknownNameError(_unknown(name))
+        raise UnknownNameError(_unknown(name, known))
     return found
 
 
-def _unknown(name: str) -> str:
-    codes = {*rules, *(code[:FAMILY_LETTERS] for code in rules)}
-    names = {rules[code].name for code in rules}
+def _unknown(name: str, known: Mapping[str, type[Rule]]) -> str:
+    codes = {*known, *(code[:FAMILY_LETTERS] for code in known)}
+    names = {rule.name for rule in known.values()}
     asked = name.strip()
     near = get_close_matches(asked.upper(), codes, n=1) or get_close_matches(
         asked.lower(), names, n=1

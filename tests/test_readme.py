@@ -19,7 +19,7 @@ from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
-from dnnrepair.finding import Severity, rules
+from dnnrepair.finding import Severity, all_rules, rules
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_generated_parts_are_up_to_date() -> None:
 
 
 def test_generated_parts_are_there() -> None:
-    assert all(f"| {code} |" in TEXT for code in rules)
+    assert all(f"| {code} |" in TEXT for code in all_rules())
     assert "Usage: dnnrepair diagnose [OPTIONS] MODEL" in TEXT
 
 
@@ -81,6 +81,24 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert scope["html"] == render_report(scope["report"], "html")
 
 
+def test_the_monitor_example_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, x = network()
+    with torch.no_grad():
+        model.get_submodule("0").get_parameter("bias").fill_(-1000.0)  # every ReLU is dead
+    y = torch.arange(len(x)) % 3
+    loader = [(x[:128], y[:128])] * 100
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    exec(
+        block("python", "dnnrepair.Monitor"),
+        {"model": model, "optimizer": optimizer, "loader": loader},
+    )
+    assert "ACT001 0 16 of 16" in capsys.readouterr().out
+    assert "ACT001" in (tmp_path / "training.html").read_text(encoding="utf-8")
+
+
 def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the last layer's weights
@@ -94,6 +112,16 @@ def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert said
     assert int(said[1]) > 2 * int(said[2])
     assert scope["found"].fitness > scope["evaluator"](scope["present"][None, None])
+
+
+def test_the_activation_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z, layer = torch.randn(1000, generator=generator), nn.Linear(400, 300)
+    exec(block("python", "fit(find("), {"z": z, "layer": layer, "generator": generator})
+    slope, error = capsys.readouterr().out.split()
+    assert float(slope) == 0
+    assert 0 < float(error) < 0.05
+    assert float(layer.weight.detach().std()) == pytest.approx(1.534 / 20, rel=0.02)
 
 
 def test_the_audit_prints_what_is_shown(
@@ -123,6 +151,23 @@ def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch
     assert finding.units == (5,)
 
 
+@pytest.mark.usefixtures("here")
+def test_the_repair_says_what_is_printed_here(capsys: pytest.CaptureFixture[str]) -> None:
+    _, *arguments = block("sh", "dnnrepair repair models:").split()
+    assert run(arguments) == 0
+    said, shown = capsys.readouterr().out, block("text", "1 treatment kept")
+    assert _without_numbers(shown) in _without_numbers(said)
+
+
+def test_the_recovery_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x = network()
+    scope: dict[str, Any] = {"model": model, "x": x, "y": (x[:, 0] > 0).long()}
+    exec(block("python", "Recipe(epochs=10"), scope)
+    assert re.search(r"epoch \d+ was best", capsys.readouterr().out)
+    recovered = scope["recovered"]
+    assert recovered.kept.valid_loss < recovered.history[0].valid_loss
+
+
 def test_swap_says_what_is_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,8 +175,12 @@ def test_swap_says_what_is_shown(
     _, *arguments = block("sh", "dnnrepair swap models:").split()
     assert run(arguments) == 0
     said, shown = capsys.readouterr().out, block("text", "revive: idle units")
-    numbers = re.compile(r"[\d.e-]*\d[\d.e-]*")  # of a training, which differ from torch to torch
-    assert numbers.sub("0", " ".join(said.split())) == numbers.sub("0", " ".join(shown.split()))
+    assert _without_numbers(said) == _without_numbers(shown)
+
+
+def _without_numbers(text: str) -> str:
+    """Return text on one line, without the numbers of a training: they differ among torches."""
+    return re.sub(r"[\d.e-]*\d[\d.e-]*", "0", " ".join(text.split()))
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", TEXT))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-POINTS = 200_000  # even, so that no point is 0, where slopes of the ReLU kind jump
+POINTS = 24_000  # even, so that no point is 0, where slopes of the ReLU kind jump
 FARTHEST = 12.0  # standard deviations; beyond them lies 1e-33 of the probability
 
 

@@ -92,16 +92,15 @@ class CompositeReLU(nn.Module):
 class PolynomialActivation(Activation):
     """A polynomial of chosen degree that is near an activation where its inputs lie.
 
-    :func:`dnnrepair.activations.approximating.approximate` fits one to any activation and to the
-    inputs that a layer sees, by least squares or with the smallest largest error. By default the
-    polynomial of degree 4 nearest to ReLU for N(0, 1). Outside [low, high] it grows like its
-    highest power.
+    One is fitted to any activation on the inputs that a layer sees, by least squares or with the
+    smallest largest error. By default the polynomial of degree 4 nearest to ReLU for N(0, 1).
+    Outside [low, high] it grows like its highest power.
     """
 
     formula: ClassVar[str] = "sum of c_k T_k(y), y = (2x - low - high) / (high - low)"
     reference: ClassVar[str] = "Zhang et al. 2024 (PANN), arXiv:2402.11224 (abstract)"
     kind: ClassVar[type[nn.Module]] = Polynomial
-    coefficients: tuple[float, ...] = (1.7705375, 2.0, 1.7374375, 0.0, -0.5312)
+    coefficients: tuple[float, ...] = (0.9496, 2.0, 0.2688, 0.0, -0.5312)
     low: float = -4.0  # in [-inf, inf]
     high: float = 4.0  # above low, in [-inf, inf]
 

@@ -79,7 +79,7 @@ def composite_sign(degrees: tuple[int, ...]) -> tuple[Stage, ...]:
     def error(log_eps: float) -> float:
         return relu_error(_stages(degrees, math.exp(log_eps)))
 
-    grid = np.linspace(math.log(1e-5), math.log(0.5), 12)
+    grid = np.linspace(math.log(1.5e-4), math.log(0.5), 8)
     place = int(np.argmin([error(point) for point in grid.tolist()]))
     near = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
     found = minimize_scalar(error, bounds=near, method="bounded", options={"xatol": 1e-3})

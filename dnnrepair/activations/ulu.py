@@ -90,7 +90,7 @@ class UluActivation(Activation):
 class AuluActivation(Activation):
     """ULU that learns both of its sharpnesses.
 
-    Report a1, a2 and log(a2 / a1) with :func:`sharpnesses`: above 0 the upper side has become the
+    Report what it learned (a1, a2 and log(a2 / a1)): above 0 the upper side has become the
     sharper one. The paper's LIB, a measure made of these, is unconfirmed: its formula is not in the
     abstract, so no number of that name is given. Unconfirmed, too: where training starts (here
     SiLU), and whether layers or channels have parameters of their own (here as you choose). b = 0

@@ -5,7 +5,9 @@ On one core; then on a CUDA device, where there is one, and on several processes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +20,7 @@ from dnnrepair.bench.scaling import identical, scaling
 from dnnrepair.bench.timing import Effort, one_core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dnnrepair.bench.contest import Row
     from dnnrepair.bench.recipes import Recipe
@@ -36,11 +38,10 @@ def run(options: BenchOptions) -> BenchResult:
     contests = list(_contests(quick=options.quick))
     options.progress.stage("evaluating populations", len(contests) + 2)
     rows: list[Row] = []
-    with one_core():
-        for recipe, samples, sizes in contests:
-            effort = QUICK_EFFORT if options.quick else Effort()
-            rows += measure(recipe, samples, sizes, effort, options.seed)
-            options.progress.advance(1)
+    effort = QUICK_EFFORT if options.quick else Effort()
+    for recipe, samples, sizes in contests:
+        rows += alone(_measured, recipe.name, samples, sizes, effort, options.seed)
+        options.progress.advance(1)
     parts = [summarize(rows, quick=options.quick), on_cuda(options)]
     options.progress.advance(1)
     parts.append(on_processes(options))
@@ -52,6 +53,24 @@ def run(options: BenchOptions) -> BenchResult:
         tuple(figure for part in parts for figure in part.figures),
         tuple(reason for part in parts for reason in part.skipped),
     )
+
+
+def alone(work: Callable[..., list[Row]], *arguments: Any) -> list[Row]:  # noqa: ANN401 - of work
+    """Call a function in a fresh process.
+
+    An allocator that has held large values keeps their memory, and the next loop's activations
+    then cost no page faults: one contest would decide how fast the next one's rivals are.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _measured(
+    name: str, samples: int, sizes: tuple[int, ...], effort: Effort, seed: int
+) -> list[Row]:
+    recipe = next(recipe for recipe in RECIPES if recipe.name == name)
+    with one_core():
+        return measure(recipe, samples, sizes, effort, seed)
 
 
 def summarize(rows: Sequence[Row], *, quick: bool = False) -> BenchResult:

@@ -76,12 +76,14 @@ class BenchResult:
         tables: what it measured, for people.
         figures: what it was required to show.
         skipped: what could not be measured in this run, with the reason, a sentence each.
+        plots: SVG files that stand alone, of benchmarks that draw.
     """
 
     name: str
     tables: tuple[Table, ...]
     figures: tuple[Figure, ...]
     skipped: tuple[str, ...] = ()
+    plots: tuple[str, ...] = ()
 
     @property
     def met(self) -> bool:
@@ -97,6 +99,7 @@ def as_text(result: BenchResult) -> str:
 def as_json(result: BenchResult) -> str:
     """Return a JSON object with ``schema_version``; numbers that are not finite become null."""
     plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(result), "met": result.met}
+    del plain["plots"]
     for figure in plain["figures"]:
         if figure["value"] is not None and not isfinite(figure["value"]):
             figure["value"] = None

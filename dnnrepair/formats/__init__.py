@@ -10,6 +10,7 @@ from dnnrepair.errors import UnknownNameError
 from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.formats.words import cleaned
 from dnnrepair.patch_report import PatchReport
+from dnnrepair.repair_report import RepairReport
 from dnnrepair.report import Report
 from dnnrepair.swap_report import SwapReport
 
@@ -37,6 +38,12 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "markdown": "repair_markdown",
         "text": "repair_text",
     },
+    RepairReport: {
+        "html": "course_html",
+        "json": "stored",
+        "markdown": "course_markdown",
+        "text": "course_text",
+    },
     SwapReport: {
         "html": "swap_html",
         "json": "stored",
@@ -44,7 +51,7 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "text": "swap_text",
     },
 }
-AnyReport = Report | PatchReport | SwapReport | FairnessReport
+AnyReport = Report | PatchReport | RepairReport | SwapReport | FairnessReport
 _EXACT = frozenset({"json", "sarif"})  # JSON escapes what is not printable, and keeps it
 
 

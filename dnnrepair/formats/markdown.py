@@ -37,7 +37,7 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", safe).replace("@", "@\u200b").replace("://", ":\u200b//")
 
 
-def _fence(code: str, language: str) -> str:
+def fence(code: str, language: str) -> str:
     """Return a code block whose fence is longer than any in the code."""
     longest = max((len(run) for run in re.findall("`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -65,9 +65,9 @@ def _rows(finding: Finding, depth: int = 0) -> Iterator[str]:
 def _remedy(remedy: Remedy) -> Iterator[str]:
     yield escaped(remedy.advice)
     if remedy.code:
-        yield _fence(remedy.code, "python")
+        yield fence(remedy.code, "python")
     if remedy.command:
-        yield _fence(remedy.command, "sh")
+        yield fence(remedy.command, "sh")
 
 
 def _details(finding: Finding) -> Iterator[str]:

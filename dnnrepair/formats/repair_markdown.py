@@ -32,7 +32,7 @@ def _blocks(said: Document, *, goal_first: bool) -> Iterator[str]:
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
     yield from (goal, outcome) if goal_first else (outcome, goal)
     if said.figures:
-        yield _table(tabled(said.figures, "held-out part"))
+        yield table(tabled(said.figures, "held-out part"))
     for section in said.sections:
         yield from _section(section)
 
@@ -46,7 +46,7 @@ def _section(section: Section) -> Iterator[str]:
     if section.lead:
         yield escaped(section.lead)
     if section.table:
-        yield _table(section.table)
+        yield table(section.table)
         if section.table.legend:
             known = (f"{SYMBOLS[state]} {meaning}" for state, meaning in section.table.legend)
             yield ", ".join(known)
@@ -55,7 +55,8 @@ def _section(section: Section) -> Iterator[str]:
     yield "</details>"
 
 
-def _table(table: Table) -> str:
+def table(table: Table) -> str:
+    """Return a table as GitHub draws it."""
     stated = any(row.state for row in table.rows)
     heads = [escaped(f"{column.group} {column.name}".strip()) for column in table.columns]
     rule = ["--:" if column.number else "---" for column in table.columns]

@@ -66,7 +66,7 @@ def laid_out(
         yield facts_grid(said.goal)
     if said.figures:
         yield Text()
-        yield from _numbers(tabled(said.figures, "held-out part"), roomy=roomy)
+        yield from numbers(tabled(said.figures, "held-out part"), roomy=roomy)
     for section in said.sections:
         yield Text()
         yield from _section(section, roomy=roomy)
@@ -83,12 +83,13 @@ def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
     if section.lead:
         yield Text(section.lead, style="dim")
     if section.table:
-        yield from _numbers(section.table, roomy=roomy)
+        yield from numbers(section.table, roomy=roomy)
     for item in section.items:
         yield indented(item)
 
 
-def _numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
+def numbers(table: Table, *, roomy: bool) -> Iterator[RenderableType]:
+    """Yield a table and what its marks mean; where it is not ``roomy``, a line for each row."""
     yield from [_table(table)] if roomy else _listed(table)
     known = [(SYMBOLS[state], meaning) for state, meaning in table.legend]
     if any(row.chosen for row in table.rows):

@@ -14,11 +14,12 @@ from dnnrepair.fairness_report import FairnessReport
 from dnnrepair.patch_report import PatchReport
 from dnnrepair.plain import plain
 from dnnrepair.rate import Rate
+from dnnrepair.repair_report import RepairReport
 from dnnrepair.report import SCHEMA_VERSION, Report
 from dnnrepair.swap_report import SwapReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dnnrepair.finding import Finding
 
@@ -27,6 +28,7 @@ _KINDS = {
     "diagnosis": Report,
     "fairness": FairnessReport,
     "patch": PatchReport,
+    "repair": RepairReport,
     "swap": SwapReport,
 }
 KINDS = tuple(_KINDS)
@@ -46,7 +48,7 @@ def _sign(stored: dict[str, Any], finding: Finding) -> None:
 
 
 def render(
-    report: Report | PatchReport | SwapReport | FairnessReport,
+    report: Report | PatchReport | RepairReport | SwapReport | FairnessReport,
     explanations: Mapping[str, str],  # noqa: ARG001
 ) -> str:
     """Return the report as JSON that :func:`schema` describes; ASCII only."""
@@ -56,14 +58,24 @@ def render(
 
 def _diagnosis(report: Report) -> dict[str, Any]:
     stored: dict[str, Any] = _adapter("diagnosis").dump_python(report)
-    for inner, finding in zip(stored["findings"], report.findings, strict=True):
-        _sign(inner, finding)
+    _sign_all(stored["findings"], report.findings)
     return stored
 
 
-def _repair(report: PatchReport | SwapReport | FairnessReport) -> dict[str, Any]:
+def _repair(report: PatchReport | RepairReport | SwapReport | FairnessReport) -> dict[str, Any]:
     kind = next(name for name, known in _KINDS.items() if isinstance(report, known))
-    return {"kind": kind, **_rated(_adapter(kind).dump_python(report))}
+    stored: dict[str, Any] = _adapter(kind).dump_python(report)
+    if isinstance(report, RepairReport):
+        _sign_all(stored["found"], report.found)
+        for name, course in (("course", report.course), ("baseline", report.baseline)):
+            if course is not None:
+                _sign_all(stored[name]["left"], course.left)
+    return {"kind": kind, **_rated(stored)}
+
+
+def _sign_all(stored: Sequence[dict[str, Any]], findings: Sequence[Finding]) -> None:
+    for inner, finding in zip(stored, findings, strict=True):
+        _sign(inner, finding)
 
 
 def _rated(value: Any) -> Any:  # noqa: ANN401 - any JSON value

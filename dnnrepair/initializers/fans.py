@@ -105,11 +105,6 @@ def _transposed(layer: Transposed) -> Fans:
 def _blocks(layer: nn.Module, name: str) -> int:
     if isinstance(layer, nn.MultiheadAttention):
         return 3 if name == "in_proj_weight" else 1
-    if isinstance(layer, Recurrent):
-        hidden = 1 if name.startswith("weight_hr") else layer.hidden_size  # hr: a projection
-        return 1 if hidden == 1 and name.startswith("weight_hr") else _gates(layer, name, hidden)
+    if isinstance(layer, Recurrent) and not name.startswith("weight_hr"):  # hr: a projection
+        return int(layer.get_parameter(name).shape[0]) // int(layer.hidden_size)
     return 1
-
-
-def _gates(layer: Recurrent, name: str, hidden: int) -> int:
-    return int(layer.get_parameter(name).shape[0]) // hidden

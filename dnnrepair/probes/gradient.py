@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from dnnrepair.probe import Batch, Session
 
 
-class _Sum:
+class GradientSum:
     """Collects the gradients of one parameter."""
 
     def __init__(self) -> None:
+        """Start without gradients."""
         self.norms: list[float] = []
         self.batches = self.zero = self.nonfinite = 0
         self.reached = False
 
     def add(self, gradient: Tensor | None) -> None:
+        """Note the gradient of one batch, None where no path leads to the parameter."""
         self.batches += 1
         if gradient is None:
             return
@@ -38,11 +40,20 @@ class _Sum:
             self.norms.append(float(torch.linalg.vector_norm(values)))
             self.zero += self.norms[-1] == 0
 
-    def result(self, value: Tensor) -> Gradient:
+    def add_norm(self, norm: float) -> None:
+        """Note a gradient by its norm, which is finite and above 0."""
+        self.batches += 1
+        self.reached = True
+        self.norms.append(norm)
+
+    def result(self, value: Tensor, weight_norm: float | None = None) -> Gradient:
+        """Return the evidence, ``value`` being the parameter and ``weight_norm`` its norm."""
+        if weight_norm is None:
+            weight_norm = float(torch.linalg.vector_norm(value.double()))
         norm = sum(self.norms) / len(self.norms) if self.norms else math.nan
         return Gradient(
             norm=norm if self.reached else 0.0,
-            weight_norm=float(torch.linalg.vector_norm(value.double())),
+            weight_norm=weight_norm,
             size=value.numel(),
             batches=self.batches,
             zero_batches=self.zero,
@@ -61,7 +72,7 @@ class GradientProbe:
         """Yield the gradient of each trainable parameter, by its name."""
         criterion = session.loss()
         values = differentiable(session)
-        sums = {name: _Sum() for name in values}
+        sums = {name: GradientSum() for name in values}
         for batch in session.batches:
             for name, gradient in gradients(session, criterion, batch, values).items():
                 sums[name].add(gradient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,15 @@ def test_only_the_required_size_is_judged_by_the_required_ratios() -> None:
     assert result.figures[0].value is None
 
 
+def process() -> list[Any]:
+    return [os.getpid()]
+
+
+def test_no_contest_shares_a_process_with_another() -> None:
+    (one,), (other,) = population.alone(process), population.alone(process)
+    assert len({one, other, os.getpid()}) == 3
+
+
 def test_tables_say_what_did_not_run() -> None:
     rates, ratios, agreement = population.summarize([row()]).tables
     cells = dict(zip(rates.columns, rates.rows[0], strict=True))
@@ -185,6 +195,7 @@ def test_every_workload_is_measured(
 
     scaled = (Table("", (), (("hidden",),)), Figure("same", "1", 1.0, met=True), ("reason",))
     monkeypatch.setattr(population, "measure", fake)
+    monkeypatch.setattr(population, "alone", lambda work, *arguments: work(*arguments))
     monkeypatch.setattr(population, "scaling", lambda _: scaled)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     result = population.run(BenchOptions(quick=quick, seed=5))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dnnrepair.bench.result import BenchOptions, BenchResult, Figure
+from dnnrepair.bench.result import BenchOptions, BenchResult, Figure, as_json
 from dnnrepair.cli.bench import BENCHES
 from dnnrepair.errors import DataError
 
@@ -53,6 +53,26 @@ def test_options_reach_the_benchmark(dnnrepair: Any, bench: Bench, tmp_path: Any
 def test_a_benchmark_that_cannot_run_gives_exit_code_two(dnnrepair: Any) -> None:
     assert dnnrepair("bench", "diagnose", "--peers").code == 2
     assert dnnrepair("bench", "diagnose", "--data-dir", "/no/such").code == 2
+
+
+def test_plots_are_written_to_files_of_their_own(
+    dnnrepair: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = BenchResult("activations", (), (), plots=("<svg/>", "<svg>2</svg>"))
+    monkeypatch.setattr("dnnrepair.bench.activations.run", lambda _: result)
+    said = dnnrepair("bench", "activations", "--plot", tmp_path / "a.svg")
+    assert said.code == 0
+    assert (tmp_path / "a.svg").read_text() == "<svg/>"
+    assert (tmp_path / "a-2.svg").read_text() == "<svg>2</svg>"
+    assert "plot written to" in said.err
+    assert "svg" not in as_json(result)
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_benchmark_without_plots_says_so(dnnrepair: Any, tmp_path: Any) -> None:
+    said = dnnrepair("bench", "diagnose", "--plot", tmp_path / "a.svg")
+    assert "diagnose draws nothing" in said.err
+    assert not (tmp_path / "a.svg").exists()
 
 
 @pytest.mark.parametrize("name", BENCHES)

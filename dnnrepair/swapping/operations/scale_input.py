@@ -104,7 +104,8 @@ def _scale(draft: Draft, layer: Affine, seen: Spread) -> None:
 
 def layer_input(node: fx.Node, site: Site) -> fx.Node:
     """Return the node that an affine layer reads."""
-    return next(n for n in node.all_input_nodes if n.name in site.inputs)
+    found = (n for n in node.all_input_nodes if n.name in site.inputs or n.op == "placeholder")
+    return next(found)  # fx renames an input that is called like a builtin
 
 
 def _compensation(

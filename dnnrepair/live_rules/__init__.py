@@ -1,0 +1,1 @@
+"""Rules that judge a training run while it goes on, one a file; a monitor applies them."""

@@ -1,0 +1,1 @@
+"""The whole loop: diagnose, try treatments on copies, keep what measurably helps."""
