@@ -108,7 +108,7 @@ def from_network(table: AuditTable, request: AuditRequest, encoder: Encoder) -> 
         return _values(table, request, network, inputs)
     _, present = class_numbers(labels, request.label, table.name, request.classes)
     network = open_network(request, inputs, Task.CLASSIFY)
-    order = _order(present, network, request, table.name)
+    order = output_order(present, network, request, table.name)
     found = order if request.classes or len(order) != len(present) else present
     classes = positive_last(found, request.positive, request.label, table.name)
     numbers, _ = class_numbers(labels, request.label, table.name, classes)
@@ -160,7 +160,7 @@ def _regresses(table: AuditTable, request: AuditRequest) -> bool:
     return request.positive is None and is_regression(table.frame[request.label])
 
 
-def _order(
+def output_order(
     present: tuple[str, ...], network: Network, request: AuditRequest, name: str
 ) -> tuple[str, ...]:
     """Return the classes in the order of the network's outputs."""

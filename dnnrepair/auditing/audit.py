@@ -40,8 +40,8 @@ def audit(request: AuditRequest) -> FairnessReport:
     progress = request.progress
     progress.stage("reading", None)
     table = _table(request)
-    groups, table = _groups(table, request)
-    encoder = encoder_of(request.preprocess, request.features, _left_out(request))
+    groups, table = grouped(table, request)
+    encoder = encoder_of(request.preprocess, request.features, left_out(request))
     progress.stage("predicting", None)
     if request.predictions is None:
         answers = from_network(table, request, encoder)
@@ -59,7 +59,7 @@ def audit(request: AuditRequest) -> FairnessReport:
         same_as_label=same,
     )
     measured = measure(rows, plan)
-    single = tuple(_individual(table, rows, answers, encoder, request))
+    single = tuple(individuals(table, rows, answers, encoder, request))
     return reported(request, table, rows, measured, answers, single, encoder)
 
 
@@ -102,7 +102,7 @@ def _table(request: AuditRequest) -> AuditTable:
     return joined(open_table(request.data, request.label), predictions, request.identity)
 
 
-def _groups(table: AuditTable, request: AuditRequest) -> tuple[tuple[Attribute, ...], AuditTable]:
+def grouped(table: AuditTable, request: AuditRequest) -> tuple[tuple[Attribute, ...], AuditTable]:
     """Return the attributes and the table, both without rows that are to be dropped."""
     column(table, request.label)
     names = request.grouping.sensitive
@@ -122,7 +122,8 @@ def _groups(table: AuditTable, request: AuditRequest) -> tuple[tuple[Attribute, 
     return tuple(one.at(places) for one in found), replace(table.at(places), notes=(note,))
 
 
-def _left_out(request: AuditRequest) -> frozenset[str]:
+def left_out(request: AuditRequest) -> frozenset[str]:
+    """Return the columns that are no input of the network."""
     return frozenset(n for n in (request.label, request.weight, request.identity) if n)
 
 
@@ -142,9 +143,10 @@ def _rows(
     )
 
 
-def _individual(
+def individuals(
     table: AuditTable, rows: Rows, answers: Answers, encoder: Encoder, request: AuditRequest
 ) -> Iterator[Individual]:
+    """Yield what becomes of single rows when one attribute alone is changed."""
     rng = np.random.default_rng(request.seed)
     for one in rows.attributes:
         if answers.answer is None:

@@ -49,7 +49,7 @@ def individual(
     """
     if table.inputs is not None:
         return _not_measured(attribute, "the inputs are encoded already, and not by name")
-    levels = _raw_levels(table.frame, attribute)
+    levels = raw_levels(table.frame, attribute)
     if len(levels) < _FEW:
         return _not_measured(attribute, "its groups are ranges or merged, not single values")
     places = np.arange(len(table.frame))
@@ -62,7 +62,7 @@ def individual(
     furthest = np.zeros(len(rows))
     changed = False
     for raw in levels:
-        inputs = encoder.encode(_rewritten(rows, attribute, raw), table.name)
+        inputs = encoder.encode(rewritten(rows, attribute, raw), table.name)
         changed |= not np.array_equal(inputs, original)
         other, scores = answer(inputs)
         if decided is not None and other is not None:
@@ -82,7 +82,7 @@ def _not_measured(attribute: Attribute, reason: str) -> Individual:
     return Individual(attribute=attribute.name, reason=reason)
 
 
-def _raw_levels(frame: pd.DataFrame, attribute: Attribute) -> list[Any]:
+def raw_levels(frame: pd.DataFrame, attribute: Attribute) -> list[Any]:
     """Return a value as it stands in the table for each level that is one value."""
     if len(attribute.columns) > 1:
         return list(attribute.columns)
@@ -100,7 +100,7 @@ def _raw_levels(frame: pd.DataFrame, attribute: Attribute) -> list[Any]:
     return found
 
 
-def _rewritten(rows: pd.DataFrame, attribute: Attribute, raw: Any) -> pd.DataFrame:  # noqa: ANN401
+def rewritten(rows: pd.DataFrame, attribute: Attribute, raw: Any) -> pd.DataFrame:  # noqa: ANN401
     """Return rows whose attribute has that value, or that column of its block, everywhere."""
     if len(attribute.columns) == 1:
         return rows.assign(**dict.fromkeys(attribute.columns, raw))

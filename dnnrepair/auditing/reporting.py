@@ -83,7 +83,7 @@ def _inputs(
         InputFile(
             role=role,
             path=name,
-            sha256=_digest(name),
+            sha256=digest_of(name),
             rows=None if role == "model" else len(table.frame),
         )
         for role, name in roles
@@ -118,7 +118,8 @@ def _read(found: Individual | None) -> bool | None:
     return not found.reason
 
 
-def _digest(name: str) -> str:
+def digest_of(name: str) -> str:
+    """Return the SHA-256 of a file, "" if there is none of that name."""
     path = Path(name)
     if not path.is_file():
         return ""

@@ -1,10 +1,11 @@
-"""``dnnrepair bench fairness``: whether audits can be trusted, and how long they take."""
+"""``dnnrepair bench fairness``: what audits and fairness repairs are worth."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dnnrepair.bench.fairness_audit import audit_rows
+from dnnrepair.bench.fairness_repairs import repair_rows
 from dnnrepair.bench.result import BenchResult
 
 if TYPE_CHECKING:
@@ -14,4 +15,5 @@ if TYPE_CHECKING:
 def run(options: BenchOptions) -> BenchResult:
     """Measure."""
     tables, figures = audit_rows(options)
-    return BenchResult("fairness", tables, figures)
+    more, required, skipped = repair_rows(options)
+    return BenchResult("fairness", (*tables, *more), (*figures, *required), skipped)

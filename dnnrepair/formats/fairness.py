@@ -6,6 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from dnnrepair.formats.document import Column, Document, Row, Section, Table
+from dnnrepair.formats.fairness_repair import HEADLINES, repair_sections
 from dnnrepair.formats.words import counted
 
 if TYPE_CHECKING:
@@ -66,11 +67,16 @@ def document(report: FairnessReport) -> Document:
     return Document(
         title=next((f.path for f in report.inputs.files), "predictions"),
         state=STATES.get(report.outcome.status, "note"),
-        headline=_HEADLINES.get(report.outcome.status, report.outcome.status),
+        headline=_headline(report),
         goal=tuple(_measured(report)),
         verdict=report.outcome.reasons,
         sections=tuple(_sections(report)),
     )
+
+
+def _headline(report: FairnessReport) -> str:
+    known = HEADLINES if report.command == "debias" else _HEADLINES
+    return known.get(report.outcome.status, report.outcome.status)
 
 
 def shown(value: float, digits: int = 3) -> str:
@@ -114,6 +120,7 @@ def _sections(report: FairnessReport) -> Iterator[Section]:
     gated = [one for one in measured.disparities if one.gate]
     others = [one for one in measured.disparities if not one.gate and one.attribute in single]
     crossed = [one for one in measured.disparities if not one.gate and one.attribute not in single]
+    yield from repair_sections(report)
     if gated:
         yield _gates(report, gated)
     yield _overall(measured)
@@ -128,7 +135,8 @@ def _sections(report: FairnessReport) -> Iterator[Section]:
             table=_disparity_table(others, limited=False),
         )
     yield from _crossed(report, measured, crossed)
-    yield _individual(report)
+    if report.individual:
+        yield _individual(report)
     if report.cautions:
         items = tuple(_caution(c.code, c.attribute, c.message) for c in report.cautions)
         yield Section(title="Warnings", items=items)

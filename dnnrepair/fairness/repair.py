@@ -1,0 +1,258 @@
+"""A fairness repair: search on one part, choose on another, judge once on a third."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dnnrepair.errors import SettingError
+from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front, judged
+from dnnrepair.fairness.descent import Descent
+from dnnrepair.fairness.evolution import Evolution, places_of
+from dnnrepair.fairness.paired import paired_gaps
+from dnnrepair.fairness.responses import Asking
+from dnnrepair.methods.reach import behind
+from dnnrepair.observation import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+
+    from dnnrepair.fairness.candidate import Candidate
+    from dnnrepair.fairness.case import Case
+    from dnnrepair.fairness.cohort import Cohort
+    from dnnrepair.fairness.responses import Responses
+    from dnnrepair.subject import Subject
+
+SEARCHES = ("descent", "evolution", "both")
+_CHANGEABLE = (Role.WEIGHT, Role.RECURRENT, Role.BIAS, Role.EMBEDDING, Role.SCALE, Role.SHIFT)
+_DRAWS = 1000
+_ONE_SIDED = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Named:
+    """The best candidate for a budget of accuracy.
+
+    Attributes:
+        budget: accuracy that may be lost; NaN for a point of the front.
+        select: what it does to the rows that select.
+        chosen: it is the one taken.
+    """
+
+    budget: float
+    select: Judged
+    chosen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Repaired:
+    """What a search has found.
+
+    Attributes:
+        before: the untouched network on the rows that select.
+        chosen: the candidate taken, None if none is.
+        points: budgets and the front.
+        tried: how many candidates there were.
+        seconds: of wall clock, of the search.
+        history: the smallest gap on the rows that select that was found so far, by candidate.
+        reason: why this one, or why none.
+    """
+
+    before: Judged
+    chosen: Judged | None
+    points: tuple[Named, ...]
+    tried: int
+    seconds: float
+    history: tuple[float, ...]
+    reason: str
+
+
+def changeable(subject: Subject, layers: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the tensors that may change.
+
+    Args:
+        subject: the network.
+        layers: "auto" for all behind the last convolution, recurrent or attention layer; "all",
+            "last", or names of layers or tensors.
+
+    Raises:
+        SettingError: there is no layer of that name.
+    """
+    infos = {
+        name: info
+        for name, info in subject.infos.items()
+        if info.role in _CHANGEABLE and not info.buffer and subject.running.reads(name)
+    }
+    kernels = [name for name, info in infos.items() if info.role is Role.WEIGHT]
+    if layers == "all":
+        return tuple(infos)
+    if layers in ("auto", "last"):
+        reached = behind(subject) if layers == "auto" else ()
+        wanted = {infos[name].layer for name in reached if name in infos} or {
+            infos[name].layer for name in kernels[-1:]
+        }
+    else:
+        wanted = set(layers)
+        known = {info.layer for info in infos.values()} | set(infos)
+        for name in wanted - known:
+            message = f"no layer is called {name!r}; known: {', '.join(sorted(known))}"
+            raise SettingError(message)
+    return tuple(name for name, info in infos.items() if {info.layer, name} & wanted)
+
+
+def repaired(
+    case: Case,
+    how: str = "descent",
+    descent: Descent | None = None,
+    evolution: Evolution | None = None,
+) -> Repaired:
+    """Search, and choose by the rows that select.
+
+    Args:
+        case: what is to be made fair.
+        how: one of :data:`SEARCHES`.
+        descent: how to descend.
+        evolution: how to evolve.
+
+    Raises:
+        DnnRepairError: the search cannot work on this case.
+    """
+    began = time.monotonic()
+    asking = _Asked.of(case)
+    jury = asking.jury
+    found: list[Judged] = []
+    history: list[float] = []
+
+    def take(candidates: Iterator[Candidate] | list[Candidate]) -> None:
+        for candidate in candidates:
+            one = asking.judge(candidate)
+            found.append(one)
+            least = one.gap if not one.violation else jury.before.gap
+            history.append(min(least, history[-1] if history else jury.before.gap))
+
+    descent, evolution = descent or Descent(), evolution or Evolution()
+    if how in ("descent", "both"):
+        take(descent.candidates(case))
+    if how == "both" and case.disparity.rates:
+        start = jury.choose(found)
+        begun = start.candidate.tensors if start and start.candidate else None
+        take(evolution.proposed(case, places_of(case), begun, "descent"))
+    if how == "evolution":
+        take(evolution.proposed(case, places_of(case)))
+    chosen, reason = _accepted(case, jury, found)
+    named = _points(case, jury, found, chosen)
+    return Repaired(
+        before=jury.before,
+        chosen=chosen,
+        points=named,
+        tried=len(found),
+        seconds=time.monotonic() - began,
+        history=tuple(history),
+        reason=reason,
+    )
+
+
+def flips_of(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
+    """Return the mean largest change of the score with the attribute alone; NaN if no input."""
+    if not cohort.twins:
+        return float("nan")
+    own = Asking.of(subject, cohort).responses(tensors).scores
+    others = [
+        Asking.of(subject, cohort, samples=twin).responses(tensors).scores for twin in cohort.twins
+    ]
+    return float(np.abs(np.stack(others) - own).max(0).mean())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """The rows that select, put to every candidate."""
+
+    case: Case
+    asking: Asking
+    jury: Jury
+
+    @classmethod
+    def of(cls, case: Case) -> _Asked:
+        asking = Asking.of(case.subject, case.select, case.names)
+        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
+        before = judged(case.select, case.disparity, None, asking.responses(), flips)
+        jury = Jury(
+            cohort=case.select,
+            disparity=case.disparity,
+            limits=case.limits,
+            before=before,
+            seed=case.seed,
+        )
+        return cls(case=case, asking=asking, jury=jury)
+
+    def judge(self, candidate: Candidate) -> Judged:
+        case = self.case
+        flips = float("nan")
+        if not case.disparity.rates:
+            flips = flips_of(case.subject, case.select, candidate.tensors)
+        return self.jury.judge(candidate, self.asking.responses(candidate.tensors), flips)
+
+
+def _accepted(case: Case, jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
+    """Return the candidate to take, if it gains beyond doubt on the rows that select."""
+    best = jury.choose(found)
+    if best is None:
+        kept = [one for one in found if not one.violation]
+        if not kept:
+            return None, _why_not(jury, found)
+        return None, "no candidate narrows the gap on the rows that select"
+    if case.disparity.rates:
+        low = gain(case.select, jury.before.responses, best.responses, case)
+        if low <= 0:
+            return None, (
+                f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
+                "on the rows that select, which may be chance (95 % confidence is asked for)"
+            )
+    return best, (
+        "of the candidates that keep the limits on the rows that select and cannot be told from "
+        "the one with the smallest gap, it keeps most accuracy and F1"
+    )
+
+
+def gain(cohort: Cohort, before: Responses, after: Responses, case: Case) -> float:
+    """Return by how much the gap narrows at least, with 95 % confidence; negative if it may not."""
+    rng = np.random.default_rng(case.seed)
+    drawn = paired_gaps(cohort, before.predicted, after.predicted, case.disparity, rng, _DRAWS)
+    return float(np.quantile(drawn[0] - drawn[1], 1 - _ONE_SIDED))
+
+
+def _why_not(jury: Jury, found: list[Judged]) -> str:
+    if not found:
+        return "the search found nothing"
+    degenerate = [one for one in found if one.table[..., 1].sum() == 0]
+    fairest = min(found, key=lambda one: one.gap)
+    if degenerate:
+        return "DEGENERATE: candidates are fair only by deciding the same for everybody"
+    return (
+        f"no candidate keeps the limits on the rows that select; the fairest has a gap of "
+        f"{fairest.gap:.3f} (it was {jury.before.gap:.3f}), accuracy {fairest.accuracy:.3f} (was "
+        f"{jury.before.accuracy:.3f}), F1 {fairest.f1:.3f} (was {jury.before.f1:.3f})"
+    )
+
+
+def _points(
+    case: Case, jury: Jury, found: list[Judged], chosen: Judged | None
+) -> tuple[Named, ...]:
+    """Return the best for each budget, then the front."""
+    named = []
+    for budget in BUDGETS:
+        best = jury.choose(found, budget)
+        if best is not None and budget <= case.limits.max_acc_drop:
+            named.append(Named(budget=budget, select=best, chosen=False))
+    kept = [one for one in found if not one.violation]
+    others = list(front(kept))
+    if chosen is not None and chosen not in others:
+        others.append(chosen)
+    rest = [Named(budget=float("nan"), select=one, chosen=one is chosen) for one in others]
+    return tuple(chain(named, rest))
