@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -223,7 +223,7 @@ def _fairlearn(case: Case, fit: _Rows, judge: _Rows) -> Iterator[BaselineResult]
     names = {"dp": "demographic_parity", "eopp": "true_positive_rate_parity"}
     post = ThresholdOptimizer(
         estimator=Given(),
-        constraints=names.get(case.disparity.name, "equalized_odds"),
+        constraints=cast("Any", names.get(case.disparity.name, "equalized_odds")),
         prefit=True,
         predict_method="predict_proba",
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BUDGETS = (0.0025, 0.005, 0.01, 0.02)  # of accuracy, the named points of the front
 DRAWS = 400  # to tell candidates apart
+ONE_SIDED = 0.95  # confidence in a gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +92,8 @@ class Jury:
 
         Of those that keep the limits, the one with the smallest gap; but where others cannot be
         told from it (their gap is larger by less than the standard error of the difference, on the
-        same rows), the one of these that keeps most accuracy and F1. The smallest of many gaps that
+        same rows), the one of these that keeps most accuracy and F1, provided that its own gain is
+        sure there. The smallest of many gaps that
         were measured on few rows is small by chance (Breiman et al. 1984, the one-standard-error
         rule).
 
@@ -109,7 +111,20 @@ class Jury:
             return None
         best = min(good, key=lambda one: (one.gap, -one.accuracy))
         tied = [one for one in good if one.gap <= best.gap + self.spread(best, one)]
-        return max(tied, key=self._kept)
+        sure = [one for one in tied if self.gain(one) > 0]
+        return max(sure or [best], key=self._kept)
+
+    def gain(self, one: Judged) -> float:
+        """Return by how much a candidate narrows the gap at least, with 95 % confidence.
+
+        Negative if it may not narrow it. Where the objective compares no groups, the gain itself.
+        """
+        if not self.disparity.rates:
+            return self.before.gap - one.gap
+        rng = np.random.default_rng(self.seed)
+        before, after = (each.responses.predicted for each in (self.before, one))
+        drawn = paired_gaps(self.cohort, before, after, self.disparity, rng, DRAWS)
+        return float(np.quantile(drawn[0] - drawn[1], 1 - ONE_SIDED))
 
     def spread(self, first: Judged, second: Judged) -> float:
         """Return the standard error of the difference of two candidates' gaps."""

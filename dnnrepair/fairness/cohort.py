@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -59,12 +59,12 @@ class Cohort:
         if self.samples.targets is None:
             message = f"{self.samples.name} has no labels; name their column with --label"
             raise DataError(message)
-        return cast("Whole", self.samples.targets.reshape(-1).long().cpu().numpy())
+        return np.asarray(self.samples.targets.reshape(-1).long().cpu(), dtype=np.int64)
 
     @property
     def labels(self) -> Whole:
         """1 where the class is the positive one, else 0."""
-        return (self.classes == self.positive).astype(np.int64)
+        return np.equal(self.classes, self.positive).astype(np.int64)
 
     def at(self, places: Tensor, name: str) -> Cohort:
         """Return some of the inputs, in that order, int64 ``(m,)``."""

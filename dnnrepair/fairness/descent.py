@@ -45,7 +45,7 @@ class Descent:
 
     emphases: tuple[float, ...] = (1.0, 1.25, 1.5)
     steps: int = 600
-    looks: int = 12
+    looks: int = 20
     batch: int = 512
     rate: float = 2e-3
     average: float = 0.98

@@ -13,7 +13,6 @@ from dnnrepair.errors import SettingError
 from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front, judged
 from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.evolution import Evolution, places_of
-from dnnrepair.fairness.paired import paired_gaps
 from dnnrepair.fairness.responses import Asking
 from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Role
@@ -26,13 +25,10 @@ if TYPE_CHECKING:
     from dnnrepair.fairness.candidate import Candidate
     from dnnrepair.fairness.case import Case
     from dnnrepair.fairness.cohort import Cohort
-    from dnnrepair.fairness.responses import Responses
     from dnnrepair.subject import Subject
 
 SEARCHES = ("descent", "evolution", "both")
 _CHANGEABLE = (Role.WEIGHT, Role.RECURRENT, Role.BIAS, Role.EMBEDDING, Role.SCALE, Role.SHIFT)
-_DRAWS = 1000
-_ONE_SIDED = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,7 +141,7 @@ def repaired(
         take(evolution.proposed(case, places_of(case), begun, "descent"))
     if how == "evolution":
         take(evolution.proposed(case, places_of(case)))
-    chosen, reason = _accepted(case, jury, found)
+    chosen, reason = _accepted(jury, found)
     named = _points(case, jury, found, chosen)
     return Repaired(
         before=jury.before,
@@ -199,7 +195,7 @@ class _Asked:
         return self.jury.judge(candidate, self.asking.responses(candidate.tensors), flips)
 
 
-def _accepted(case: Case, jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
+def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
     """Return the candidate to take, if it gains beyond doubt on the rows that select."""
     best = jury.choose(found)
     if best is None:
@@ -207,24 +203,15 @@ def _accepted(case: Case, jury: Jury, found: list[Judged]) -> tuple[Judged | Non
         if not kept:
             return None, _why_not(jury, found)
         return None, "no candidate narrows the gap on the rows that select"
-    if case.disparity.rates:
-        low = gain(case.select, jury.before.responses, best.responses, case)
-        if low <= 0:
-            return None, (
-                f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
-                "on the rows that select, which may be chance (95 % confidence is asked for)"
-            )
+    if jury.gain(best) <= 0:
+        return None, (
+            f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
+            "on the rows that select, which may be chance (95 % confidence is asked for)"
+        )
     return best, (
         "of the candidates that keep the limits on the rows that select and cannot be told from "
         "the one with the smallest gap, it keeps most accuracy and F1"
     )
-
-
-def gain(cohort: Cohort, before: Responses, after: Responses, case: Case) -> float:
-    """Return by how much the gap narrows at least, with 95 % confidence; negative if it may not."""
-    rng = np.random.default_rng(case.seed)
-    drawn = paired_gaps(cohort, before.predicted, after.predicted, case.disparity, rng, _DRAWS)
-    return float(np.quantile(drawn[0] - drawn[1], 1 - _ONE_SIDED))
 
 
 def _why_not(jury: Jury, found: list[Judged]) -> str:
