@@ -80,9 +80,10 @@ class Shortcut:
 def _saves(tail: Tail, subject: Subject, samples: ArraySamples) -> bool:
     """Tell whether what the tail reads has one entry per input and takes little memory."""
     example = samples.example(max(_PROBES)).inputs
-    for count in _PROBES:
-        inputs = filled(example, count, subject.device)
-        recorded = tail.record(inputs)
-        if not all(isinstance(x, Tensor) and x.dim() and len(x) == count for x in recorded):
-            return False
-    return affordable(recorded, inputs)
+    return all(_saves_at(count, tail, filled(example, count, subject.device)) for count in _PROBES)
+
+
+def _saves_at(count: int, tail: Tail, inputs: tuple[Tensor, ...]) -> bool:
+    recorded = tail.record(inputs)
+    by_input = all(isinstance(x, Tensor) and x.dim() and len(x) == count for x in recorded)
+    return by_input and affordable(recorded, inputs)

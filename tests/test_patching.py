@@ -39,7 +39,7 @@ class Given:
     changes: Sequence[dict[str, torch.Tensor]] = ()
     seen: Problem | None = None
 
-    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def propose(self, problem: Problem) -> list[Proposal]:
@@ -56,7 +56,7 @@ class Unable:
 
     name: ClassVar[str] = "unable"
 
-    def scope(self, _subject: Subject, _layers: Sequence[str]) -> tuple[str, ...]:
+    def scope(self, subject: Subject, layers: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def propose(self, problem: Problem) -> list[Proposal]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Whole(Anchored):
     """The default, which does not say what it changes."""
 
-    def scope(self, _subject: Subject, _layers: object) -> tuple[str, ...]:
+    def scope(self, subject: Subject, layers: object) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
 

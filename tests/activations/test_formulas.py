@@ -111,7 +111,7 @@ def test_a_deep_network_keeps_its_scale_under_the_gain() -> None:
     rng = torch.Generator().manual_seed(0)
     for name in ("tanh", "elu", "swim", "softplus", "prelu"):
         activation = find(name)
-        x = torch.randn(64, 256, generator=rng)
+        z = x = torch.randn(64, 256, generator=rng)
         for layer in range(12):
             gain = activation.gain if layer else 1.0
             weight = torch.randn(256, 256, generator=rng) * gain / 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -61,7 +62,8 @@ def test_it_goes_into_the_graph_form_and_into_torchscript(name: str) -> None:
     torch.testing.assert_close(graph(x[:2]), module(x[:2]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
-        scripted, traced = torch.jit.script(module), torch.jit.trace(module, x)
+        scripted: Any = torch.jit.script(module)
+        traced: Any = torch.jit.trace(module, x)
     assert torch.equal(scripted(x), module(x))
     assert torch.equal(traced(x), module(x))
 
@@ -82,7 +84,8 @@ def test_extreme_inputs_give_finite_values_and_gradients(name: str, dtype: torch
         x.grad = None
         module(x)[row].sum().backward()
         assert x.grad is not None
-        assert all(g.isfinite().all() for g in (x.grad, *(p.grad for p in module.parameters())))
+        grads: Any = (x.grad, *(p.grad for p in module.parameters()))
+        assert all(g.isfinite().all() for g in grads)
 
 
 @pytest.mark.parametrize("name", list(activations))

@@ -288,7 +288,7 @@ class Impatient(Silent):
 
     left = 6
 
-    def stage(self, _name: str, _total: int | None) -> None:
+    def stage(self, name: str, total: int | None) -> None:  # noqa: ARG002
         self.left = 6
 
     def advance(self, n: int) -> None:
