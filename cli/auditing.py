@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dnnrepair.cli import words
-from dnnrepair.cli.options import LOSSES, arch_option, trust_option
+from dnnrepair.cli.options import LOSSES, arch_option, trust_option, with_all
 from dnnrepair.cli.output import Output, drawn
 from dnnrepair.cli.values import named_numbers, named_texts, names, share
 from dnnrepair.files import write_whole
@@ -94,8 +93,7 @@ _REPORT = (
 
 def audit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take what to measure, on what, against which limits."""
-    options = (*_TABLE, *_NETWORK, *_GATES, *_REPORT)
-    return reduce(lambda wrapped, add: add(wrapped), reversed(options), command)
+    return with_all((*_TABLE, *_NETWORK, *_GATES, *_REPORT), command)
 
 
 def inputs_of(given: dict[str, Any]) -> list[Path]:

@@ -14,7 +14,7 @@ from dnnrepair.cli.output import FORMATS
 from dnnrepair.cli.values import names, number, numbers, shape, share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Command = Callable[..., Any]
 
@@ -101,23 +101,24 @@ _REPORT = (
 
 def model_options(command: Command) -> Command:
     """Let a command take what is needed to load a network and its data."""
-    return _with((*_DATA, *_MODEL), command)
+    return with_all((*_DATA, *_MODEL), command)
 
 
 def fix_options(command: Command) -> Command:
     """Let a command take which errors are meant; see :func:`dnnrepair.cli.goals.goal_of`."""
-    return _with((*_FIX, _TOLERANCE), command)
+    return with_all((*_FIX, _TOLERANCE), command)
 
 
 def goal_options(command: Command) -> Command:
     """Let a command take what is to be fixed and at what price."""
-    return _with((*_FIX, *_KEEP), command)
+    return with_all((*_FIX, *_KEEP), command)
 
 
 def report_options(command: Command) -> Command:
     """Let a command take what is needed to judge and to write a report."""
-    return _with(_REPORT, command)
+    return with_all(_REPORT, command)
 
 
-def _with(decorators: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+def with_all(decorators: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    """Let a command take all of these options, in their order."""
     return reduce(lambda wrapped, add: add(wrapped), reversed(decorators), command)

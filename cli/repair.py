@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from dnnrepair.cli import words
 from dnnrepair.cli.command import Configured
 from dnnrepair.cli.diagnose import rules_of
 from dnnrepair.cli.exits import Exit
-from dnnrepair.cli.options import debug_option, model_options, seed_option
+from dnnrepair.cli.options import debug_option, model_options, seed_option, with_all
 from dnnrepair.cli.output import Output, drawn
 from dnnrepair.cli.progress import working
 from dnnrepair.cli.repairing import STYLES
@@ -58,7 +57,7 @@ _OPTIONS = (
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    return reduce(lambda wrapped, add: add(wrapped), reversed(_OPTIONS), command)
+    return with_all(_OPTIONS, command)
 
 
 @click.command("repair", cls=Configured)

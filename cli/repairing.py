@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from dnnrepair.cli import words
 from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.goals import files_of, goal_of
+from dnnrepair.cli.options import with_all
 from dnnrepair.cli.output import Output, drawn
 from dnnrepair.cli.progress import working
 from dnnrepair.cli.requests import inputs_of, request_of
@@ -40,7 +40,7 @@ _OPTIONS = (
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take how to search, and where to report."""
-    return reduce(lambda wrapped, add: add(wrapped), reversed(_OPTIONS), command)
+    return with_all(_OPTIONS, command)
 
 
 def ready(given: dict[str, Any]) -> tuple[Output, list[Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from dnnrepair.cli import words
 from dnnrepair.cli.exits import Exit
-from dnnrepair.cli.options import LARGEST_SEED, arch_option, debug_option, trust_option
+from dnnrepair.cli.options import LARGEST_SEED, arch_option, debug_option, trust_option, with_all
 from dnnrepair.files import check_writable
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ _OPTIONS = (
 
 def rewrite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take a model, patches, and where to write."""
-    return reduce(lambda wrapped, add: add(wrapped), reversed(_OPTIONS), command)
+    return with_all(_OPTIONS, command)
 
 
 def rewrite(given: dict[str, Any], *, back: bool) -> Exit:

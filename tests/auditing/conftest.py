@@ -10,36 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnnrepair.cli.main import run
 from dnnrepair.data.preprocessing import fit_preprocessing
 from dnnrepair.data.preprocessing_file import as_toml
 from dnnrepair.models.census import synthetic_census
 from dnnrepair.models.tabular import export_tabular, train_tabular
+from tests.cli.conftest import Said, dnnrepair
+
+__all__ = ["Said", "dnnrepair"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a run left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def dnnrepair(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Return a function that runs the command line in this process."""
-
-    def called(*arguments: str | Path) -> Said:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
-
-    return called
 
 
 def predictions(rows: int = 800, seed: int = 0) -> pd.DataFrame:
