@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dnnrepair.sharding import Shards
 
 
-@dataclass
+@dataclass(repr=False)
 class BatchedEvaluator:
     """Evaluates through the suffix of the graph; see :mod:`dnnrepair.population.suffix`.
 
@@ -69,6 +69,11 @@ class BatchedEvaluator:
     def __post_init__(self) -> None:
         """Record the blocks."""
         self._lay_out(self.block)
+
+    def __repr__(self) -> str:
+        """Show sizes only: the fields hold all cached activations."""
+        sizes = {"places": len(self.places), "samples": self.samples, "block": self.block}
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in sizes.items())})"
 
     @property
     def places(self) -> Places:

@@ -157,6 +157,8 @@ def _check_tensor(program: Program, name: str) -> None:
     if name not in program.tensors:
         near = get_close_matches(name, program.tensors, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see `dnnrepair diagnose` for its layers"
+        if not program.tensors:
+            hint = "it has none at all, as quantized layers do not; patch the float network"
         message = f"the network has no parameter {name!r}; {hint}"
         raise ModelError(message)
     value = program.tensors[name]

@@ -144,6 +144,20 @@ def test_integers_and_quantized_weights(cases: Callable[[str, int], Any]) -> Non
     refused(ModelError, "qint8", lambda: ready(quantized, [Place("head.weight", (0, 0))]))
 
 
+def test_layers_quantized_by_torch_which_hold_no_parameters() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch is about to drop them
+        packed = torch.ao.quantization.quantize_dynamic(network, {nn.Linear}, dtype=torch.qint8)
+    subject = subject_of(packed, (torch.randn(9, 4), torch.zeros(9, dtype=torch.long)))
+    refused(ModelError, "quantized", lambda: ready(subject, [Place("2.weight", (0, 0))]))
+
+
+def test_an_evaluator_is_shown_by_its_sizes(mlp: Any) -> None:
+    shown = repr(ready(mlp.subject, [PLACE]))
+    assert shown == "BatchedEvaluator(places=1, samples=50, block=50)"
+
+
 def test_data_without_labels() -> None:
     subject = subject_of(nn.Linear(4, 3), torch.randn(9, 4), task="classify")
     refused(DataError, "the data have none", lambda: ready(subject, [Place("bias", (0,))]))
