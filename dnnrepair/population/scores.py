@@ -55,7 +55,10 @@ class Judge:
             raise DataError(message)
         if not self.by_class:
             if targets.numel() != torch.Size(shape).numel():
-                message = f"targets are {tuple(targets.shape)} where predictions are {shape}"
+                message = (
+                    f"targets are {tuple(targets.shape)} where predictions are {shape}; regression "
+                    "needs one for each prediction, and labels of classes are whole numbers"
+                )
                 raise DataError(message)
             return targets
         labels = _whole(targets)
