@@ -7,6 +7,8 @@ from dnnrepair.fairness_report.inputs import (
     Tool,
 )
 from dnnrepair.fairness_report.measurement import (
+    CalibrationBin,
+    Curves,
     Disparity,
     Estimate,
     Group,
@@ -33,9 +35,11 @@ from dnnrepair.fairness_report.report import (
 
 __all__ = [
     "BaselineResult",
+    "CalibrationBin",
     "Caution",
     "Change",
     "Constraint",
+    "Curves",
     "Disparity",
     "Estimate",
     "Fairea",

@@ -121,6 +121,47 @@ class Disparity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationBin:
+    """Rows whose scores lie close together.
+
+    Attributes:
+        score: mean of the scores, in [0, 1].
+        share: of rows with the positive label.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        count: rows.
+    """
+
+    score: float
+    share: float
+    low: float
+    high: float
+    count: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """How well the scores of one group part and predict its labels.
+
+    Attributes:
+        attribute: name of the attribute.
+        level: of it.
+        auc: area under the ROC curve, with the interval of DeLong et al. 1988; its count are the
+            rows.
+        roc: false and true positive rates as the threshold falls, from (0, 0) to (1, 1).
+        threshold: the rates at the threshold that decides.
+        bins: calibration, by rising score; bins without rows are left out.
+    """
+
+    attribute: str
+    level: str
+    auc: Estimate
+    roc: tuple[tuple[float, float], ...]
+    threshold: tuple[float, float]
+    bins: tuple[CalibrationBin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What was measured of one network on one part of the data.
 
@@ -130,6 +171,7 @@ class Measurement:
         groups: of all attributes and intersections.
         disparities: of all attributes and intersections.
         pairs: single differences to the reference groups.
+        curves: of each group that has rows enough, where there are scores of two classes.
     """
 
     part: str
@@ -137,6 +179,7 @@ class Measurement:
     groups: tuple[Group, ...]
     disparities: tuple[Disparity, ...]
     pairs: tuple[Pair, ...] = ()
+    curves: tuple[Curves, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

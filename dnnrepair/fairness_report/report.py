@@ -71,7 +71,8 @@ class FairnessReport:
         before: the network as it came, a measurement for each part of the data.
         after: the repaired network, likewise.
         delta: how the repair changed numbers on the test part.
-        individual: by attribute.
+        individual: by attribute, of the network as it came.
+        individual_after: likewise, of the repaired network.
         objective, constraints, patch, search: of the repair.
         pareto: choices between accuracy and fairness.
         fairea: the random trade-off that a repair must beat.
@@ -96,6 +97,7 @@ class FairnessReport:
     after: tuple[Measurement, ...] = ()
     delta: tuple[Change, ...] = ()
     individual: tuple[Individual, ...] = ()
+    individual_after: tuple[Individual, ...] = ()
     objective: Objective | None = None
     constraints: tuple[Constraint, ...] = ()
     patch: PatchCard | None = None
