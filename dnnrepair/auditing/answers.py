@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dnnrepair.auditing.encoding import Encoder
+    from dnnrepair.auditing.individual import Answer
     from dnnrepair.auditing.network import Network
     from dnnrepair.auditing.request import AuditRequest
     from dnnrepair.auditing.tables import AuditTable
@@ -43,21 +44,7 @@ def from_network(table: AuditTable, request: AuditRequest, encoder: Encoder) -> 
     found = order if request.classes or len(order) != len(present) else present
     classes = positive_last(found, request.positive, request.label, table.name)
     numbers, _ = class_numbers(labels, request.label, table.name, classes)
-    places = [order.index(one) for one in classes]
-
-    def answer(asked: NDArray[Any]) -> tuple[NDArray[Any] | None, Numbers]:
-        shares = network.probabilities(asked, table.name)
-        if shares.shape[1] != len(order):
-            message = (
-                f"the network answers {shares.shape[1]} classes, but label {request.label!r} has "
-                f"{len(order)} values; name all classes in the network's order with --classes"
-            )
-            raise DataError(message)
-        shares = shares[:, places]
-        if len(classes) == TWO_CLASSES:
-            return (shares[:, 1] >= request.threshold).astype(np.int64), shares
-        return shares.argmax(axis=1), shares
-
+    answer = answering(network, order, classes, request, table.name)
     decided, shares = answer(inputs)
     assert decided is not None  # noqa: S101 - these are classes
     told = "" if request.classes else " (numbers or the alphabet; --classes changes it)"
@@ -70,6 +57,40 @@ def from_network(table: AuditTable, request: AuditRequest, encoder: Encoder) -> 
         answer=answer,
         notes=(f"outputs of the network: {named}{told}",),
     )
+
+
+def answering(
+    network: Network,
+    order: tuple[str, ...],
+    classes: tuple[str, ...],
+    request: AuditRequest,
+    name: str,
+) -> Answer:
+    """Return what puts inputs to a network: its decisions, and the share of each class.
+
+    Args:
+        network: that is asked.
+        order: classes in the order of its outputs.
+        classes: in the order of the answers, of two the positive one last.
+        request: says the label and the threshold.
+        name: of the table.
+    """
+    places = [order.index(one) for one in classes]
+
+    def answer(asked: NDArray[Any]) -> tuple[NDArray[Any] | None, Numbers]:
+        shares = network.probabilities(asked, name)
+        if shares.shape[1] != len(order):
+            message = (
+                f"the network answers {shares.shape[1]} classes, but label {request.label!r} has "
+                f"{len(order)} values; name all classes in the network's order with --classes"
+            )
+            raise DataError(message)
+        shares = shares[:, places]
+        if len(classes) == TWO_CLASSES:
+            return (shares[:, 1] >= request.threshold).astype(np.int64), shares
+        return shares.argmax(axis=1), shares
+
+    return answer
 
 
 def _values(

@@ -103,7 +103,7 @@ def _inputs(
                 name=one.name,
                 levels=one.levels,
                 reference=one.levels[one.reference],
-                is_model_input=_read(read.get(one.name)),
+                is_model_input=reads(read.get(one.name)),
                 parts=one.parts,
             )
             for one in (*rows.attributes, *crossed)
@@ -111,7 +111,7 @@ def _inputs(
     )
 
 
-def _read(found: Individual | None) -> bool | None:
+def reads(found: Individual | None) -> bool | None:
     """Tell whether the network reads an attribute, None if unknown."""
     if found is None or (found.reason and "no input" not in found.reason):
         return None
