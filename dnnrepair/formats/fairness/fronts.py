@@ -60,11 +60,11 @@ def front_in_words(report: FairnessReport) -> str:
             f"rows that select, {shown(one.test_gap)} and {shown(one.test_accuracy)} on rows that "
             "judge"
         )
-    for other in report.baselines:
-        if isfinite(other.gap):
-            lines.append(
-                f"{_name(other)}: gap {shown(other.gap)}, accuracy {shown(other.accuracy)}"
-            )
+    lines += [
+        f"{_name(other)}: gap {shown(other.gap)}, accuracy {shown(other.accuracy)}"
+        for other in report.baselines
+        if isfinite(other.gap)
+    ]
     return f"Accuracy over the gap; up and to the left is better. {'; '.join(lines)}"
 
 

@@ -26,16 +26,16 @@ def persons(report: FairnessReport) -> Iterator[Section]:
         Column(name="rewritten", number=False),
         *((Column(name="", number=False),) if after else ()),
         Column(name="rows"),
-        Column(name="decisions that change"),
+        Column(name="flips"),
         Column(name="95 % interval"),
-        Column(name="scores move by"),
+        Column(name="move"),
         Column(name="95 % interval"),
     )
     yield Section(
         title="Individuals",
         lead="What changes if only the sensitive attribute of the same row is rewritten, to every "
-        "other level in turn: the share of decisions that change with some level, and the mean of "
-        "the largest move of a score.",
+        "other level in turn. Flips: decisions that change with some level; move: by how much a "
+        "score moves at most, on average.",
         table=Table(columns=columns, rows=tuple(rows)) if rows else None,
         items=tuple(
             f"{one.attribute}: not measured: {one.reason}"

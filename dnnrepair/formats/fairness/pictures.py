@@ -64,8 +64,7 @@ def _scores(report: FairnessReport) -> Iterator[Picture]:
         yield Picture(
             section=scores_title(one.name),
             caption="ROC and calibration" + (", after the repair" if report.after else ""),
-            note="the legend tells the area under each curve; marks on curves are the threshold "
-            "that decides",
+            note="with the area under each curve; marks are the threshold that decides",
             svg=curves.plot(found, one.name),
             words=curves.in_words(found, one.name),
         )
