@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dnnrepair.formats.drawing import INK, PAINTS, STYLE, figure, short, svg
 from dnnrepair.formats.fairness.changes import gap_of, overall_of
@@ -117,7 +117,7 @@ def _regions(axes: Axes, found: Fairea) -> None:
                       color=PAINTS["healthy"], alpha=0.09, linewidth=0)  # fmt: skip
     axes.axvline(start_gap, color=INK, lw=0.6, ls=(0, (3, 2)), alpha=0.6)
     axes.axhline(start, color=INK, lw=0.6, ls=(0, (3, 2)), alpha=0.6)
-    corner = {"color": INK, "alpha": 0.65, "fontsize": 8}
+    corner: dict[str, Any] = {"color": INK, "alpha": 0.65, "fontsize": 8}
     near = 0.012 * (right - left)
     axes.text(left + near, high, "win-win", va="top", ha="left", **corner)
     axes.text(right - near, high, "inverted", va="top", ha="right", **corner)
