@@ -41,6 +41,23 @@ def check_folder(folder: Path) -> None:
     check_writable(folder / MODEL)
 
 
+def told(folder: Path) -> str:
+    """Return what was written and what to do with it."""
+    asked = f'--label {LABEL} --positive "{POSITIVE}" --sensitive sex'
+    return f"""Synthetic: these people were drawn at random, no person stands behind them.
+Written to {folder}:
+  {TRAIN:<26} the rows that the network was trained on
+  {ROWS:<26} other rows, to audit and to repair with
+  {PREDICTIONS:<26} what the network answers to these
+  {MODEL:<26} a network that treats the sexes differently
+  {PREPROCESS:<26} how columns become its inputs
+
+Try there:
+  dnnrepair audit --predictions {PREDICTIONS} {asked}
+  dnnrepair audit {MODEL} --data {ROWS} --preprocess {PREPROCESS} {asked}
+  dnnrepair debias {MODEL} --data {ROWS} --preprocess {PREPROCESS} {asked}"""
+
+
 def write_census(folder: Path, seed: int) -> None:
     """Write the tables, the network and its preprocessing.
 

@@ -134,6 +134,9 @@ def test_small_groups_of_pairs_are_named_and_not_measured() -> None:
         assert set(rows[level].cells[2:]) == {"", "-"}
         assert rows[level].state == "unexamined"
     assert rows["Female, north"].cells[1].isdecimal()
+    drawn = [one for one in pictures(ALL["audit"]) if one.section == "Groups by sex and region"]
+    assert "Female, north" in drawn[0].svg
+    assert "Other, north" not in drawn[0].svg + drawn[0].words
 
 
 def test_a_repair_says_what_it_made_worse_and_what_it_did_not_keep() -> None:
@@ -218,7 +221,8 @@ def test_hostile_names_break_no_layout(tmp_path: Path) -> None:
     long = "<b>" + "W" * 120
     page = render(renamed(ALL["repair"], {"Female": long, "sex": "s" * 60}, long), "html")
     found = layout(page, tmp_path, "--window-size=800,900")
-    assert (found["wide"], found["scroll"]) == ([], 0)
+    assert found["wide"] == []
+    assert found["scroll"] <= 0
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium installed")

@@ -46,7 +46,8 @@ def _groups(report: FairnessReport) -> Iterator[Picture]:
     repaired = bool(report.after)
     note = "dots are what was measured, bars are 95 % intervals; pale groups have too few rows"
     for one in report.inputs.sensitive:
-        before = [g for g in report.before[0].groups if g.attribute == one.name]
+        least = report.min_group if one.parts else 0  # small ones among pairs are not shown
+        before = [g for g in report.before[0].groups if g.attribute == one.name and g.n >= least]
         after = [g for g in report.after[0].groups if g.attribute == one.name] if repaired else []
         yield Picture(
             section=title(one.name, repaired=repaired),
