@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from dnnrepair.formats.document import Column, Row, Section, Table
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dnnrepair.fairness_report import Change, FairnessReport, Measurement
-
-from math import isfinite
 
 _BETTER_HIGH = frozenset(
     {"accuracy", "f1", "balanced_accuracy", "worst_group_accuracy", "demographic_parity_ratio"}
@@ -52,7 +51,7 @@ def other_changes(report: FairnessReport) -> Iterator[Section]:
     worse = [one for one in report.delta if _state(one) == "error"]
     told = [f"{_named(report, o.id)}: {shown(o.before)} → {shown(o.after)}" for o in worse]
     yield Section(
-        title="What was not aimed at",
+        title="What got worse",
         lead="Worse beyond what may be chance:"
         if told
         else "No number got worse beyond what may be chance.",
