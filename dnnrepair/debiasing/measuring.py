@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dnnrepair.debiasing.opening import Opened, Part
+    from dnnrepair.debiasing.opening import Opened
+    from dnnrepair.debiasing.parts import Part
     from dnnrepair.debiasing.request import DebiasRequest
     from dnnrepair.fairness_report import Individual, Measurement
 

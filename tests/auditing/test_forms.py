@@ -169,6 +169,7 @@ def test_a_network_that_predicts_values(dnnrepair: Any, tmp_path: Path) -> None:
 
 def test_a_reference_network_by_its_name(dnnrepair: Any, tmp_path: Path) -> None:
     known = build("mlp-relu")
+    assert known.targets is not None
     x, y = known.inputs[0].numpy(), known.targets.numpy()
     with torch.no_grad():
         right = known.module(known.inputs[0]).argmax(1).numpy() == y

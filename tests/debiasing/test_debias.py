@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
 
     from tests.auditing.conftest import Example
 
@@ -162,6 +161,8 @@ def test_limits_that_nothing_keeps_leave_the_network_alone(debias: Any, tmp_path
         (("--max-acc-drop", "2"), "--max-acc-drop"),
         (("--task", "regress"), "debias repairs decisions"),
         (("--weight", "age"), "--weight: debias counts every row alike"),
+        (("--threshold", "0.4"), "--threshold: debias repairs decisions at 0.5"),
+        (("--predictions", "p.csv"), "--predictions: debias asks the network itself"),
     ],
 )
 def test_impossible_wishes_are_refused(debias: Any, more: tuple[str, ...], message: str) -> None:
@@ -251,7 +252,57 @@ def test_what_may_be_chance_is_fine_where_the_user_says_so(debias: Any, changed:
     assert (plain.code, lenient.code) in ((3, 0), (4, 4))
 
 
-def test_several_classes_need_the_favorable_one(debias: Any, changed: Any) -> None:
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A network of three classes that gives one of them less often to women."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("three")
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (4000, 3)).astype(np.float32)
+    woman = rng.integers(0, 2, 4000)
+    x[:, 2] = woman
+    layer = torch.nn.Linear(3, 3)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 0.2, -1.2], [-1.0, 0.5, 0.3], [0.1, -1.0, 0.4]]))
+        layer.bias.zero_()
+        clean = torch.tensor(x * np.array([1, 1, 0], np.float32)) @ layer.weight.T
+    label = (clean.numpy() + rng.gumbel(0, 0.5, (4000, 3))).argmax(1)
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "woman": woman,
+                          "label": np.array(["gold", "iron", "lead"])[label]})  # fmt: skip
+    frame.to_csv(folder / "rows.csv", index=False)
+    rows = ({0: torch.export.Dim("rows")},)
+    program = torch.export.export(layer.eval(), (torch.zeros(4, 3),), dynamic_shapes=rows)
+    torch.export.save(program, folder / "m.pt2")
+    return {"model": folder / "m.pt2", "data": folder / "rows.csv"}
+
+
+@pytest.mark.usefixtures("short")
+def test_one_of_several_classes_is_given_more_alike(
+    dnnrepair: Any, three: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = ("debias", three["model"], "--data", three["data"], "--features", "a,b,woman",
+             "--sensitive", "woman", "--draws", "100", "--no-baselines", "--max-acc-drop", "0.05",
+             "--patch", tmp_path / "p.patch", "--output-format")  # fmt: skip
+    said = dnnrepair(*asked, "json", "--positive", "gold")
+    report = json.loads(said.out)
+    assert said.code in (0, 3), report["outcome"]
+    aimed = next(one for one in report["delta"] if one["optimized"])
+    assert aimed["after"] < 0.7 * aimed["before"]
+    assert report["inputs"]["classes"] == ["gold", "iron", "lead"]
+    assert report["inputs"]["positive"] == "gold"
+    page = dnnrepair(*asked, "html", "--positive", "gold")
+    assert "favorable: gold" in page.out
+    for more, message in (
+        ((), "has 3 values; name the favorable one with --positive"),
+        (("--positive", "golden"), "never has the value 'golden' given as --positive; did you"),
+    ):
+        said = dnnrepair(*asked, "json", *more)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
+
+
+def test_more_values_than_outputs_are_refused(debias: Any, changed: Any) -> None:
     three = changed(lambda f: f.assign(income=np.resize(["a", "b", "c"], len(f))))
     said = debias(data=three)
     assert said.code == 2

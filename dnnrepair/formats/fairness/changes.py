@@ -106,10 +106,11 @@ def aimed_metric(report: FairnessReport) -> str:
 
 
 def gap_of(report: FairnessReport, measured: Measurement) -> float:
-    """Return the metric that was aimed at, NaN if it was not measured."""
+    """Return the metric that was aimed at, NaN if it was not measured, or over several classes."""
     metric = aimed_metric(report)
     name = report.objective.attribute if report.objective is not None else ""
-    found = (d.value for d in measured.disparities if (d.id, d.attribute) == (metric, name))
+    wanted = (metric, name, "")
+    found = (d.value for d in measured.disparities if (d.id, d.attribute, d.over) == wanted)
     return next(found, float("nan"))
 
 
