@@ -52,7 +52,7 @@ def other_changes(report: FairnessReport) -> Iterator[Section]:
     told = [f"{_named(report, o.id)}: {shown(o.before)} → {shown(o.after)}" for o in worse]
     yield Section(
         title="What got worse",
-        lead="Worse beyond what may be chance:"
+        lead="Beyond what may be chance:"
         if told
         else "No number got worse beyond what may be chance.",
         items=tuple(told),
