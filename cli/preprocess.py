@@ -35,7 +35,7 @@ def command(
     """
     from dnnrepair.data.preprocessing import fit_preprocessing
     from dnnrepair.data.preprocessing_file import as_toml
-    from dnnrepair.data.tables import read_frame
+    from dnnrepair.frames import read_frame
 
     if output is not None:
         check_writable(output, keep=[data])

@@ -20,6 +20,9 @@ from dnnrepair.cli.main import run
 from dnnrepair.cli.readme import updated
 from dnnrepair.config import read_config
 from dnnrepair.finding import Severity, all_rules, rules
+from tests.debiasing.conftest import short
+
+__all__ = ["short"]
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,14 +127,50 @@ def test_the_activation_example_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert float(layer.weight.detach().std()) == pytest.approx(1.534 / 20, rel=0.02)
 
 
-def test_the_audit_prints_what_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def census(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the README's first command about fairness makes."""
+    command, *_ = shlex.split(block("sh", "demo --census").partition("&&")[0], comments=True)[1:]
+    folder = tmp_path_factory.mktemp("readme") / "people"
+    assert run([command, "--census", str(folder)]) == 0
+    return folder
+
+
+def asked(word: str) -> list[str]:
+    return shlex.split(block("sh", word).replace("\\\n", " "))[1:]
+
+
+def test_the_audit_of_predictions_prints_what_is_shown(
+    census: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    exec(block("python", "synthetic_census("), {})
-    command = shlex.split(block("sh", "dnnrepair audit --predictions"))
-    assert run(command[1:]) == Exit.INCONCLUSIVE
-    assert block("text", "Disparate impact") in capsys.readouterr().out
+    monkeypatch.chdir(census)
+    assert run(asked("audit --predictions")) == Exit.FINDINGS
+    said = _without_numbers(capsys.readouterr().out)
+    for word in ("Disparate impact", "enough rows"):
+        assert _without_numbers(block("text", word)) in said
+
+
+def test_the_audit_of_the_network_writes_its_page(
+    census: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(census)
+    assert run(asked("audit model.pt2")) == Exit.FINDINGS
+    page = (census / "audit.html").read_text(encoding="utf-8")
+    assert "Groups by sex and region" in page
+    assert "Individuals" in page
+
+
+@pytest.mark.usefixtures("short")
+def test_debias_prints_what_is_shown(
+    census: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(census)
+    assert run([*asked("dnnrepair debias"), "--no-baselines"]) in (0, Exit.INCONCLUSIVE)
+    said, shown = capsys.readouterr().out, block("text", "Before and after")
+    marks = str.maketrans("", "", "✔✖·+<")  # they depend on the numbers
+    plain, wanted = (_without_numbers(text.translate(marks)) for text in (said, shown))
+    assert wanted in plain
+    assert (census / "model.patch").is_file()
 
 
 def test_a_rule_in_40_lines_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dnnrepair.auditing.answers import from_file, from_network
 from dnnrepair.auditing.cautions import same_as_label
-from dnnrepair.auditing.encoding import encoder as encoder_of
 from dnnrepair.auditing.individual import individual
+from dnnrepair.auditing.recorded import from_file
 from dnnrepair.auditing.reporting import reported
 from dnnrepair.auditing.tables import AuditTable, column, joined, open_table
 from dnnrepair.errors import DataError, SettingError
@@ -23,8 +22,8 @@ from dnnrepair.fairness_report import Individual
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dnnrepair.auditing.answers import Answers
     from dnnrepair.auditing.encoding import Encoder
+    from dnnrepair.auditing.recorded import Answers
     from dnnrepair.auditing.request import AuditRequest
     from dnnrepair.fairness.rows import Attribute
     from dnnrepair.fairness_report import FairnessReport
@@ -41,12 +40,8 @@ def audit(request: AuditRequest) -> FairnessReport:
     progress.stage("reading", None)
     table = _table(request)
     groups, table = grouped(table, request)
-    encoder = encoder_of(request.preprocess, request.features, left_out(request))
     progress.stage("predicting", None)
-    if request.predictions is None:
-        answers = from_network(table, request, encoder)
-    else:
-        answers = from_file(table, request)
+    answers, encoder = _answers(table, request)
     rows = _rows(table, groups, answers, request)
     progress.stage("measuring", None)
     same = same_as_label(rows)
@@ -75,6 +70,10 @@ def _check(request: AuditRequest) -> None:
     if request.model is not None and request.data is None:
         message = f"{request.model} needs rows to answer: name a table with --data"
         raise SettingError(message)
+    unused = [name for name in ("preprocess", "features", "arch") if getattr(request, name)]
+    if request.predictions is not None and unused:
+        message = f"--{unused[0]} says how a MODEL reads its rows; --predictions asks none"
+        raise SettingError(message)
     sensitive = request.grouping.sensitive
     if not sensitive:
         message = "name the columns of the groups with --sensitive, such as --sensitive sex,race"
@@ -90,6 +89,17 @@ def _check(request: AuditRequest) -> None:
     if len(set(sensitive)) < len(sensitive):
         message = f"--sensitive {','.join(sensitive)} names a column twice"
         raise SettingError(message)
+
+
+def _answers(table: AuditTable, request: AuditRequest) -> tuple[Answers, Encoder | None]:
+    """Return labels and predictions, and what makes inputs of rows where a network answers."""
+    if request.predictions is not None:
+        return from_file(table, request), None
+    from dnnrepair.auditing.answers import from_network  # comes with torch
+    from dnnrepair.auditing.encoding import encoder as encoder_of
+
+    encoder = encoder_of(request.preprocess, request.features, left_out(request))
+    return from_network(table, request, encoder), encoder
 
 
 def _table(request: AuditRequest) -> AuditTable:
@@ -144,12 +154,16 @@ def _rows(
 
 
 def individuals(
-    table: AuditTable, rows: Rows, answers: Answers, encoder: Encoder, request: AuditRequest
+    table: AuditTable,
+    rows: Rows,
+    answers: Answers,
+    encoder: Encoder | None,
+    request: AuditRequest,
 ) -> Iterator[Individual]:
     """Yield what becomes of single rows when one attribute alone is changed."""
     rng = np.random.default_rng(request.seed)
     for one in rows.attributes:
-        if answers.answer is None:
+        if answers.answer is None or encoder is None:
             reason = "predictions come from a file; it takes a network to ask again"
             yield Individual(attribute=one.name, reason=reason)
         else:

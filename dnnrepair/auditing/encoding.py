@@ -10,8 +10,8 @@ import numpy as np
 
 from dnnrepair.data.called import run
 from dnnrepair.data.preprocessing_file import read_preprocessing
-from dnnrepair.data.tables import check_numeric, no_column
 from dnnrepair.errors import DataError
+from dnnrepair.frames import check_numeric, no_column
 
 if TYPE_CHECKING:
     import pandas as pd

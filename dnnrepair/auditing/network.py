@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,8 @@ from dnnrepair.request import Request
 from dnnrepair.subject import open_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -37,10 +39,12 @@ class Network:
     Attributes:
         subject: the network.
         batch_size: rows at a time.
+        tensors: stand in for parameters of the network, by name.
     """
 
     subject: Subject
     batch_size: int
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -103,7 +107,8 @@ class Network:
         parts = []
         for start in range(0, len(whole), size):
             batch = filled((whole[start : start + size],), program.batch_size, self.subject.device)
-            parts.append(program.run(batch)[: len(whole) - start].cpu())
+            said = program.run(batch, tensors=self.tensors)
+            parts.append(said[: len(whole) - start].cpu())
         found = torch.cat(parts)
         if len(found) != len(whole):
             message = f"the network answers {len(found)} rows where {len(whole)} were asked"

@@ -24,8 +24,8 @@ from dnnrepair.fairness_report import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dnnrepair.auditing.answers import Answers
     from dnnrepair.auditing.encoding import Encoder
+    from dnnrepair.auditing.recorded import Answers
     from dnnrepair.auditing.request import AuditRequest
     from dnnrepair.auditing.tables import AuditTable
     from dnnrepair.fairness.rows import Rows
@@ -45,11 +45,11 @@ def reported(
     measured: Measurement,
     answers: Answers,
     single: tuple[Individual, ...],
-    encoder: Encoder,
+    encoder: Encoder | None,
 ) -> FairnessReport:
     """Return all that an audit found as a report."""
     leaks: tuple[str, ...] = ()
-    if request.predictions is None and rows.task == "binary" and table.inputs is None:
+    if encoder is not None and rows.task == "binary" and table.inputs is None:
         names = [n for n in encoder.columns(table.frame) if n != request.label]
         rng = np.random.default_rng(request.seed)
         leaks = tuple(leaking(table.frame, names, rows.labels, rng))
@@ -103,7 +103,7 @@ def _inputs(
                 name=one.name,
                 levels=one.levels,
                 reference=one.levels[one.reference],
-                is_model_input=_read(read.get(one.name)),
+                is_model_input=reads(read.get(one.name)),
                 parts=one.parts,
             )
             for one in (*rows.attributes, *crossed)
@@ -111,7 +111,7 @@ def _inputs(
     )
 
 
-def _read(found: Individual | None) -> bool | None:
+def reads(found: Individual | None) -> bool | None:
     """Tell whether the network reads an attribute, None if unknown."""
     if found is None or (found.reason and "no input" not in found.reason):
         return None

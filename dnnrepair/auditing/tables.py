@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dnnrepair.data.tables import is_table, no_column, read_frame
 from dnnrepair.errors import DataError
+from dnnrepair.frames import is_table, no_column, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd

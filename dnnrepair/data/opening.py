@@ -12,9 +12,10 @@ from dnnrepair.data.images import ImageFolder, class_folders
 from dnnrepair.data.labels import class_note, plain_labels
 from dnnrepair.data.samples import DataOptions, Samples, samples_of
 from dnnrepair.data.streams import LoaderSamples
-from dnnrepair.data.tables import is_table, read_table
+from dnnrepair.data.tables import read_table
 from dnnrepair.data.transform import transform_for
 from dnnrepair.errors import DataError
+from dnnrepair.frames import is_table
 
 _NUMPY = (".npz", ".npy")
 _TENSORS = (".pt", ".pth", ".safetensors")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dnnrepair.data.tables import no_column
 from dnnrepair.errors import DataError
+from dnnrepair.frames import no_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

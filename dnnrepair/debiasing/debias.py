@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 2  # groups
 _LABEL_ONLY = "accgap"
+_THRESHOLD = 0.5  # of the score, where the margin is 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,12 @@ def _check(request: DebiasRequest) -> None:
         raise SettingError(message)
     if request.weight is not None:
         message = "--weight: debias counts every row alike; audit takes weights"
+        raise SettingError(message)
+    if request.threshold != _THRESHOLD:
+        message = f"--threshold: debias repairs decisions at {_THRESHOLD:g}; audit takes others"
+        raise SettingError(message)
+    if request.predictions is not None:
+        message = "--predictions: debias asks the network itself; give its rows with --data"
         raise SettingError(message)
     if request.objective == "flip" and request.search != "descent":
         message = "--objective flip compares an input with its twin; use --search descent"

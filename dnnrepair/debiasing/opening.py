@@ -17,8 +17,10 @@ from dnnrepair.auditing.network import open_network
 from dnnrepair.auditing.tables import column, open_table
 from dnnrepair.data import ArraySamples
 from dnnrepair.data.samples import as_tensor
+from dnnrepair.debiasing.parts import Part, aligned, places_of_parts, taken, too_small, without
 from dnnrepair.errors import DataError, SettingError
-from dnnrepair.fairness.cohort import SHARES, Cohort, overlap, parted
+from dnnrepair.fairness.cohort import SHARES, Cohort, overlap
+from dnnrepair.fairness.columns import suggestion
 from dnnrepair.fairness.labels import class_numbers, positive_last
 from dnnrepair.fairness.metric import TWO_CLASSES
 from dnnrepair.fairness.rows import Rows
@@ -31,23 +33,6 @@ if TYPE_CHECKING:
     from dnnrepair.debiasing.request import DebiasRequest
     from dnnrepair.fairness.responses import Responses
     from dnnrepair.fairness.rows import Attribute
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
-    """Some rows, as the search and as the report see them.
-
-    Attributes:
-        cohort: grouped by the attribute that is repaired.
-        attributes: all, for the report.
-        labels: ``(n,)`` class numbers of the report, of two the positive one last.
-        table: the rows.
-    """
-
-    cohort: Cohort
-    attributes: tuple[Attribute, ...]
-    labels: np.ndarray
-    table: AuditTable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,15 +90,8 @@ def open_parts(request: DebiasRequest) -> Opened:
         column(table, request.label), request.label, table.name, request.classes
     )
     order = output_order(present, network, request, table.name)
-    classes = positive_last(order, request.positive, request.label, table.name)
-    if len(classes) > TWO_CLASSES and request.positive is None:
-        message = (
-            f"label {request.label!r} of {table.name} has {len(classes)} values; name "
-            "the favorable one with --positive"
-        )
-        raise SettingError(message)
-    favorable = request.positive if len(classes) > TWO_CLASSES else classes[-1]
-    positive = order.index(str(favorable).strip())
+    classes = _classes(order, request, table.name)
+    positive = order.index(request.positive.strip() if request.positive else classes[-1])
 
     def part(whole: AuditTable, attributes: tuple[Attribute, ...], values: np.ndarray) -> Part:
         numbers, _ = class_numbers(whole.frame[request.label], request.label, whole.name, order)
@@ -134,8 +112,8 @@ def open_parts(request: DebiasRequest) -> Opened:
     whole = part(table, groups, inputs)
     same = same_as_label(_rows_of(whole, classes))
     parts, shared = _parts(request, whole, part, groups)
-    excluded = _too_small(parts[:2], request)
-    parts = tuple(_without(one, excluded) for one in parts)
+    excluded = too_small(parts[:2], request)
+    parts = tuple(without(one, excluded) for one in parts)
     return Opened(
         network=network,
         encoder=how,
@@ -150,6 +128,30 @@ def open_parts(request: DebiasRequest) -> Opened:
     )
 
 
+def _classes(order: tuple[str, ...], request: DebiasRequest, name: str) -> tuple[str, ...]:
+    """Return the classes in the report's order, of two the positive one last.
+
+    Raises:
+        DataError: there is no such value as is named favorable.
+        SettingError: it must be named.
+    """
+    if len(order) <= TWO_CLASSES:
+        return positive_last(order, request.positive, request.label, name)
+    if request.positive is None:
+        message = (
+            f"label {request.label!r} of {name} has {len(order)} values; name the favorable one "
+            "with --positive"
+        )
+        raise SettingError(message)
+    if request.positive.strip() not in order:
+        message = (
+            f"{name}: label {request.label!r} never has the value {request.positive!r} given as "
+            f"--positive; {suggestion(request.positive, order)}"
+        )
+        raise DataError(message)
+    return order
+
+
 def _rows_of(part: Part, classes: tuple[str, ...]) -> Rows:
     return Rows(
         attributes=part.attributes, labels=part.labels, predictions=part.labels, classes=classes
@@ -161,14 +163,14 @@ def _parts(
 ) -> tuple[tuple[Part, ...], int]:
     """Return the three parts, and how many rows judge that the others hold, too."""
     if request.test_data is None:
-        places = _split(whole.cohort, request.seed, SHARES)
-        return tuple(_at(whole, one, name) for one, name in zip(places, _NAMES, strict=True)), 0
+        places = places_of_parts(whole.cohort, request.seed, SHARES)
+        return tuple(taken(whole, one, name) for one, name in zip(places, _NAMES, strict=True)), 0
     table = open_table(request.test_data, request.label)
     others, table = grouped(table, request)
     known = {one.name: one for one in groups}
-    aligned = tuple(_aligned(one, known[one.name], table.name) for one in others)
+    same = tuple(aligned(one, known[one.name], table.name) for one in others)
     how = encoder_of(request.preprocess, request.features, left_out(request))
-    test = part(table, aligned, inputs_of(table, how))  # type: ignore[operator]
+    test = part(table, same, inputs_of(table, how))  # type: ignore[operator]
     test = replace(test, cohort=replace(test.cohort, name="test"))
     shared = overlap(whole.cohort, test.cohort)
     if shared and not request.allow_overlap:
@@ -178,85 +180,11 @@ def _parts(
             "--allow-overlap (the report is then marked as optimistic)"
         )
         raise DataError(message)
-    first, second = _split(whole.cohort, request.seed, SHARES[:2])
-    return (_at(whole, first, "repair"), _at(whole, second, "select"), test), shared
+    first, second = places_of_parts(whole.cohort, request.seed, SHARES[:2])
+    return (taken(whole, first, "repair"), taken(whole, second, "select"), test), shared
 
 
 _NAMES = ("repair", "select", "test")
-
-
-def _split(cohort: Cohort, seed: int, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Return places of the parts; identical rows are kept together."""
-    counted = replace(
-        cohort,
-        samples=ArraySamples(
-            (torch.arange(len(cohort)),), cohort.samples.targets, cohort.samples.name
-        ),
-        twins=(),
-    )
-    found = [part for part in parted(counted, seed, shares) if part is not None]
-    places = [part.samples.inputs[0].numpy() for part in found]
-    owner = np.empty(len(cohort), dtype=np.int64)
-    for number, one in enumerate(places):
-        owner[one] = number
-    flat = cohort.samples.inputs[0].reshape(len(cohort), -1).double().numpy()
-    keys = np.concatenate([flat, cohort.classes[:, None], cohort.groups[:, None]], axis=1)
-    _, first, again = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    owner = owner[first][again.reshape(-1)]
-    return [np.flatnonzero(owner == number) for number in range(len(places))]
-
-
-def _at(part: Part, places: np.ndarray, name: str) -> Part:
-    return Part(
-        cohort=part.cohort.at(torch.from_numpy(places), name),
-        attributes=tuple(one.at(places) for one in part.attributes),
-        labels=part.labels[places],
-        table=part.table.at(places),
-    )
-
-
-def _aligned(found: Attribute, known: Attribute, name: str) -> Attribute:
-    """Return an attribute with the levels of another, in their order.
-
-    Raises:
-        DataError: it has a level that the other has not.
-    """
-    new = [level for level in found.levels if level not in known.levels]
-    if new:
-        count = int(np.isin(found.codes, [found.levels.index(one) for one in new]).sum())
-        message = (
-            f"{name}: column {found.name!r} has {count} rows with {new[0]!r}, a level that "
-            "the data for the repair do not have; add rows of it there, or leave it out here"
-        )
-        raise DataError(message)
-    places = np.array([known.levels.index(level) for level in found.levels])
-    return replace(found, levels=known.levels, codes=places[found.codes], reference=known.reference)
-
-
-def _too_small(parts: tuple[Part, ...], request: DebiasRequest) -> tuple[str, ...]:
-    """Return the groups with too few rows of a label in a part that repairs or selects."""
-    gates, found = request.gates, []
-    for place, level in enumerate(parts[0].cohort.levels):
-        for part in parts:
-            cohort = part.cohort
-            inside = cohort.groups == place
-            positives = int(cohort.labels[inside].sum())
-            cells = (positives, int(inside.sum()) - positives)
-            if inside.sum() < gates.min_group or min(cells) < gates.min_cell:
-                found.append(level)
-                break
-    return tuple(found)
-
-
-def _without(part: Part, levels: tuple[str, ...]) -> Part:
-    """Return a part whose rows of some levels belong to no group that counts."""
-    if not levels:
-        return part
-    cohort = part.cohort
-    kept = [level for level in cohort.levels if level not in levels]
-    places = np.array([kept.index(one) if one in kept else -1 for one in cohort.levels])
-    groups = places[cohort.groups]
-    return replace(part, cohort=replace(cohort, groups=groups, levels=tuple(kept)))
 
 
 def _twins(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dnnrepair.fairness.curves import curves
 from dnnrepair.fairness.gates import Gates, judged, large_is_fair
 from dnnrepair.fairness.groups import described, enough, rates_of
 from dnnrepair.fairness.metric import metrics
@@ -77,6 +78,12 @@ def measure(rows: Rows, plan: Plan, part: str = "test") -> Measurement:
             pair
             for attribute in rows.attributes
             for pair in differences(rows, attribute, plan.gates, rng, plan.draws)
+        ),
+        curves=tuple(
+            curve
+            for attribute in rows.attributes
+            if attribute.name not in plan.same_as_label
+            for curve in curves(rows, attribute, plan.gates)
         ),
     )
 

@@ -27,10 +27,10 @@ _MODULES = {  # imported on use: only html needs matplotlib, only json needs pyd
         "text": "text",
     },
     FairnessReport: {
-        "html": "fairness_html",
+        "html": "fairness.html",
         "json": "stored",
-        "markdown": "fairness_markdown",
-        "text": "fairness_text",
+        "markdown": "fairness.markdown",
+        "text": "fairness.text",
     },
     PatchReport: {
         "html": "repair_html",

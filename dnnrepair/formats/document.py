@@ -98,6 +98,7 @@ class Section:
     Attributes:
         title: above it.
         lead: what it shows, "" if the title says it.
+        facts: names and values, above the table.
         table: its numbers, None if it has none.
         items: its sentences, one a line, below the table.
         plotted: the plot of the trade-off belongs here, where plots can be shown.
@@ -105,6 +106,7 @@ class Section:
 
     title: str
     lead: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
     table: Table | None = None
     items: tuple[str, ...] = ()
     plotted: bool = False

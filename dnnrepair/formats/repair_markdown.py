@@ -27,10 +27,10 @@ def written(said: Document, *, goal_first: bool) -> str:
 
 
 def _blocks(said: Document, *, goal_first: bool) -> Iterator[str]:
-    goal = _list(f"**{name}** {escaped(value)}" for name, value in said.goal)
+    goal = _facts(said.goal)
     outcome = _list(map(escaped, said.verdict))
     yield f"### {SYMBOLS[said.state]} dnnrepair: {escaped(said.headline)}"
-    yield from (goal, outcome) if goal_first else (outcome, goal)
+    yield from filter(None, (goal, outcome) if goal_first else (outcome, goal))
     if said.figures:
         yield table(tabled(said.figures, "held-out part"))
     for section in said.sections:
@@ -41,10 +41,16 @@ def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    return _list(f"**{name}** {escaped(value)}" for name, value in facts)
+
+
 def _section(section: Section) -> Iterator[str]:
     yield f"<details><summary>{escaped(section.title)}</summary>"
     if section.lead:
         yield escaped(section.lead)
+    if section.facts:
+        yield _facts(section.facts)
     if section.table:
         yield table(section.table)
         if section.table.legend:

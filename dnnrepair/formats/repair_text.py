@@ -62,8 +62,9 @@ def laid_out(
         yield from _verdict(said)
     else:
         yield from _verdict(said)
-        yield Text()
-        yield facts_grid(said.goal)
+        if said.goal:
+            yield Text()
+            yield facts_grid(said.goal)
     if said.figures:
         yield Text()
         yield from numbers(tabled(said.figures, "held-out part"), roomy=roomy)
@@ -82,6 +83,8 @@ def _section(section: Section, *, roomy: bool) -> Iterator[RenderableType]:
     yield Text(section.title, style="bold")
     if section.lead:
         yield Text(section.lead, style="dim")
+    if section.facts:
+        yield facts_grid(section.facts)
     if section.table:
         yield from numbers(section.table, roomy=roomy)
     for item in section.items:

@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
 
     from tests.auditing.conftest import Example
 
@@ -64,7 +63,7 @@ def test_a_repair_narrows_the_gap_and_its_patch_applies_and_reverts(
 def test_the_report_is_drawn_in_every_format(debias: Any, tmp_path: Path) -> None:
     said = debias("--search", "both", "--layers", "localized", "--count", "60")
     assert said.code in (0, 3), said.err
-    for title in ("Repair", "Before and after", "What got worse", "Groups before and after",
+    for title in ("Before and after", "What got worse", "Groups by sex, before and after", "Patch",
                   "Who changed", "Accuracy against fairness", "Beside random"):  # fmt: skip
         assert title in said.out
     assert max(map(len, said.out.splitlines())) <= 80
@@ -162,6 +161,8 @@ def test_limits_that_nothing_keeps_leave_the_network_alone(debias: Any, tmp_path
         (("--max-acc-drop", "2"), "--max-acc-drop"),
         (("--task", "regress"), "debias repairs decisions"),
         (("--weight", "age"), "--weight: debias counts every row alike"),
+        (("--threshold", "0.4"), "--threshold: debias repairs decisions at 0.5"),
+        (("--predictions", "p.csv"), "--predictions: debias asks the network itself"),
     ],
 )
 def test_impossible_wishes_are_refused(debias: Any, more: tuple[str, ...], message: str) -> None:
@@ -189,3 +190,120 @@ def test_flips_become_fewer(debias: Any) -> None:
     chosen = next(p for p in found["pareto"] if p["chosen"])
     assert said.code == 0, found["outcome"]
     assert chosen["test_gap"] < 0.12
+
+
+def test_permuted_test_labels_leave_the_bytes_of_the_patch(
+    debias: Any, people: Example, changed: Any, tmp_path: Path
+) -> None:
+    """Labels are permuted within each sex: the gap stays one of selection, and is narrowed."""
+    half = len(people.frame) // 2
+    data, test = changed(lambda f: f[:half], "data.csv"), changed(lambda f: f[half:], "test.csv")
+    rng = np.random.default_rng(1)
+    mixed = changed(
+        lambda f: f[half:].assign(
+            income=f[half:].groupby("sex")["income"].transform(rng.permutation)
+        ),
+        "mixed.csv",
+    )
+    reports, patches = [], []
+    for place, judge in enumerate((test, mixed)):
+        report, patch = tmp_path / f"{place}.json", tmp_path / f"{place}.patch"
+        said = debias("--test-data", judge, "--allow-overlap", "--output", report, data=data,
+                      patch=patch)  # fmt: skip
+        assert said.code in (0, 3), said.err
+        reports.append(json.loads(report.read_text()))
+        patches.append(patch.read_bytes())
+    assert patches[0] == patches[1]
+    accuracies = [one["before"][0]["overall"][0]["value"] for one in reports]
+    assert accuracies[0] > accuracies[1] + 0.05  # other labels they were
+
+
+def test_the_same_seed_gives_the_same_report_but_for_the_clock(debias: Any) -> None:
+    found = []
+    for _ in range(2):
+        whole = json.loads(debias("--output-format", "json").out)
+        assert whole["search"].pop("seconds") > 0
+        found.append(json.dumps(whole))
+    assert found[0] == found[1]
+
+
+def test_single_rows_and_curves_are_measured_before_and_after(debias: Any) -> None:
+    found = json.loads(debias("--output-format", "json").out)
+    (before,), (after,) = found["individual"], found["individual_after"]
+    assert after["flip_rate"]["value"] < before["flip_rate"]["value"]
+    assert found["inputs"]["sensitive"][0]["is_model_input"] is True
+    assert found["patch"]["sensitive_weights"] is True
+    assert "READS_GROUP" in {one["code"] for one in found["cautions"]}
+    assert [len(one["curves"]) for one in (found["before"][0], found["after"][0])] == [2, 2]
+
+
+def test_a_patch_of_the_last_layer_reads_no_group(debias: Any) -> None:
+    found = json.loads(debias("--output-format", "json", "--layers", "last").out)
+    assert found["patch"]["layers"] == ["head"]
+    assert found["patch"]["sensitive_weights"] is False
+    assert "READS_GROUP" not in {one["code"] for one in found["cautions"]}
+
+
+def test_what_may_be_chance_is_fine_where_the_user_says_so(debias: Any, changed: Any) -> None:
+    rng = np.random.default_rng(3)
+    parity = changed(lambda f: f[:900].assign(kind=rng.choice(["a", "b"], 900)))
+    plain = debias(data=parity, sensitive="kind")
+    lenient = debias("--inconclusive-ok", data=parity, sensitive="kind")
+    assert (plain.code, lenient.code) in ((3, 0), (4, 4))
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A network of three classes that gives one of them less often to women."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("three")
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (4000, 3)).astype(np.float32)
+    woman = rng.integers(0, 2, 4000)
+    x[:, 2] = woman
+    layer = torch.nn.Linear(3, 3)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 0.2, -1.2], [-1.0, 0.5, 0.3], [0.1, -1.0, 0.4]]))
+        layer.bias.zero_()
+        clean = torch.tensor(x * np.array([1, 1, 0], np.float32)) @ layer.weight.T
+    label = (clean.numpy() + rng.gumbel(0, 0.5, (4000, 3))).argmax(1)
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "woman": woman,
+                          "label": np.array(["gold", "iron", "lead"])[label]})  # fmt: skip
+    frame.to_csv(folder / "rows.csv", index=False)
+    rows = ({0: torch.export.Dim("rows")},)
+    program = torch.export.export(layer.eval(), (torch.zeros(4, 3),), dynamic_shapes=rows)
+    torch.export.save(program, folder / "m.pt2")
+    return {"model": folder / "m.pt2", "data": folder / "rows.csv"}
+
+
+@pytest.mark.usefixtures("short")
+def test_one_of_several_classes_is_given_more_alike(
+    dnnrepair: Any, three: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = ("debias", three["model"], "--data", three["data"], "--features", "a,b,woman",
+             "--sensitive", "woman", "--draws", "100", "--no-baselines", "--max-acc-drop", "0.05",
+             "--patch", tmp_path / "p.patch", "--output-format")  # fmt: skip
+    said = dnnrepair(*asked, "json", "--positive", "gold")
+    report = json.loads(said.out)
+    assert said.code in (0, 3), report["outcome"]
+    aimed = next(one for one in report["delta"] if one["optimized"])
+    assert aimed["after"] < 0.7 * aimed["before"]
+    assert report["inputs"]["classes"] == ["gold", "iron", "lead"]
+    assert report["inputs"]["positive"] == "gold"
+    page = dnnrepair(*asked, "html", "--positive", "gold")
+    assert "favorable: gold" in page.out
+    for more, message in (
+        ((), "has 3 values; name the favorable one with --positive"),
+        (("--positive", "golden"), "never has the value 'golden' given as --positive; did you"),
+    ):
+        said = dnnrepair(*asked, "json", *more)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
+
+
+def test_more_values_than_outputs_are_refused(debias: Any, changed: Any) -> None:
+    three = changed(lambda f: f.assign(income=np.resize(["a", "b", "c"], len(f))))
+    said = debias(data=three)
+    assert said.code == 2
+    assert "the network answers 2 classes, but label 'income' has 3 values" in said.err

@@ -1,10 +1,10 @@
-"""An audit as Markdown for pull-request comments: the verdict first, the rest folded below it."""
+"""A fairness report as Markdown for pull-request comments: the verdict first, the rest folded."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dnnrepair.formats.fairness import document
+from dnnrepair.formats.fairness.document import document
 from dnnrepair.formats.repair_markdown import written
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
-"""An audit for a terminal: the verdict, then the numbers behind it."""
+"""A fairness report for a terminal: the verdict, then the numbers behind it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dnnrepair.formats.fairness import document
+from dnnrepair.formats.fairness.document import document
 from dnnrepair.formats.repair_text import laid_out, roomy
 from dnnrepair.formats.terminal import drawn
 
