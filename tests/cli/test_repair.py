@@ -94,7 +94,7 @@ def test_only_numbers_change_and_the_form_stays(dnnrepair: Run, stale: Path, her
 
 def test_what_changed_in_structure_is_loaded_by_plain_torch(dnnrepair: Run, stale: Path) -> None:
     here = stale.parent
-    more = ("--output", "fixed.pt", "--report", "report.json", "--baseline", "random")
+    more = ("--output", "fixed.pt", "--report", "report.json", "--random-baseline")
     said = dnnrepair("repair", *given(here / "healthy.pt", *more, arch="net.py:soft"))
     assert said.code == 0, said.err
     report = json.loads((here / "report.json").read_text())
