@@ -13,19 +13,21 @@ from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.options import debug_option, model_options, seed_option, with_all
 from dnnrepair.cli.progress import working
 from dnnrepair.cli.requests import request_of
+from dnnrepair.cli.values import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dnnrepair.swapping.driver import Outcome
+    from dnnrepair.swapping.operations.fold_input import FoldInput
 
 _VALUES = (
-    ("activation", "OLD=NEW[:WHERE]", "Replace activations; NEW[:WHERE] replaces any."),
+    ("activation", "OLD=NEW[,KEY=X][:WHERE]", "Replace activations; without OLD= any."),
     ("norm", "KIND[:WHERE]", "Put a normalization (batch, layer or weight) there, as identity."),
     ("revive", "WHERE", "Re-draw idle units; '*' for those of all layers."),
     ("prune", "WHERE", "Remove idle units."),
     ("desaturate", "WHERE", "Scale saturated tanh and sigmoid units down."),
-    ("init", "RULE[:WHERE]", "Draw weights anew: he, xavier, matched, lsuv ..."),
+    ("init", "RULE[:WHERE]", "Draw weights anew: auto (by what follows), he, lsuv ..."),
     ("residual-scale", "X[:WHERE]", "Scale residual branches, such as 0.1."),
     ("layer-scale", "X[:WHERE]", "The same, with a learned number for each channel."),
     ("spectral-radius", "X[:WHERE]", "Scale recurrent weights to this radius."),
@@ -50,6 +52,12 @@ _OPTIONS = (
     click.option(
         "--blend", is_flag=True, help="Blend activations in, with a share that starts at 0."
     ),
+    click.option(
+        "--limit", metavar="X", callback=number, help="Put them in so sharp that they are like OLD."
+    ),
+    click.option(
+        "--fold-input", is_flag=True, help="Let MODEL do --scale, --mean and --std from now on."
+    ),
 )
 
 
@@ -73,8 +81,9 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a .pt2,
     or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain torch.
     """
-    if given["plain"] and given["blend"]:
-        message = "--plain and --blend exclude each other"
+    modes = _modes(given)
+    if len(modes) > 1:
+        message = f"--{modes[0]} and --{modes[1]} exclude each other"
         raise click.UsageError(message, click.get_current_context())
     output = ready(given)
     outcome = _swapped(given)
@@ -83,6 +92,12 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     form = written.form if written else ""
     told(replace(outcome.report, files=files, form=form), output)
     return Exit.CLEAN
+
+
+def _modes(given: dict[str, Any]) -> list[str]:
+    """Return how activations are to be put in, as the user said."""
+    flags = [name for name in ("plain", "blend") if given[name]]
+    return [*flags, *(["limit"] if given["limit"] is not None else [])]
 
 
 def _swapped(given: dict[str, Any]) -> Outcome:
@@ -98,7 +113,17 @@ def _swapped(given: dict[str, Any]) -> Outcome:
             asked[name] = ((value,) if value else ()) if isinstance(value, str | None) else value
         for name, _ in _FLAGS:
             asked[name] = ("",) * given[name.replace("-", "_")]
-        mode = "plain" if given["plain"] else "blend" if given["blend"] else "auto"
-        steps = planned(asked, given["where"] or "", mode)
+        fold = _fold(given) if given["fold_input"] else None
+        (mode,) = _modes(given) or ["auto"]
+        steps = planned(asked, given["where"] or "", mode, sharpness=given["limit"], fold=fold)
         subject = open_subject(request_of(given))
         return swap(subject, steps, seed=given["seed"], progress=progress)
+
+
+def _fold(given: dict[str, Any]) -> FoldInput:
+    """Return the normalization of the data as something that the network can do."""
+    from dnnrepair.data.transform import as_factor
+    from dnnrepair.swapping.operations.fold_input import FoldInput
+
+    scale = as_factor(given["scale"])
+    return FoldInput(mean=given["mean"], std=given["std"], scale=1.0 if scale is None else scale)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.where import Where
 
 MATCHED, LSUV = "matched", "lsuv"
+_AUTO = (MATCHED, "auto")
 _DRAWN = (Kind.AFFINE, Kind.RECURRENT, Kind.EMBEDDING)
 _WEIGHTS = (Role.WEIGHT, Role.RECURRENT, Role.EMBEDDING)
 _OWN_GAIN = ("lecun", "zero")  # rules that fix their gain
@@ -39,19 +40,19 @@ _NEAR, _TRIES = 0.1, 10  # of LSUV: deviation from 1, and how often it may resca
 class Initialize(Operation):
     """Weights are drawn anew by a rule, and biases set to 0: what was learned there is lost.
 
-    ``matched`` takes the rule and the gain that suit the activation after the layer, ``lsuv``
-    orthogonal weights scaled until the layer's outputs have deviation 1 on the data (Mishkin and
-    Matas 2015, arXiv:1511.06422). Other rules take the gain of the activation after the layer,
-    except those that fix it.
+    ``matched``, or ``auto``, takes the rule and the gain that suit the activation after the layer,
+    ``lsuv`` orthogonal weights scaled until the layer's outputs have deviation 1 on the data
+    (Mishkin and Matas 2015, arXiv:1511.06422). Other rules take the gain of the activation after
+    the layer, except those that fix it.
     """
 
-    rule: str = MATCHED  # name of an initializer, matched or lsuv
+    rule: str = MATCHED  # name of an initializer, matched or auto, lsuv
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
     ) -> Edited:
         """Draw them; see :meth:`Operation.edit`."""
-        if self.rule not in (MATCHED, LSUV):
+        if self.rule not in (*_AUTO, LSUV):
             find(self.rule)
         if self.rule == LSUV and subject.samples is None:
             message = "lsuv scales by what layers give: give data with --data"
@@ -81,7 +82,7 @@ class Initialize(Operation):
         known = following if following in activations else ""
         if self.rule == LSUV:
             return find("orthogonal"), 1.0
-        if self.rule == MATCHED:
+        if self.rule in _AUTO:
             if not known:
                 return find("xavier_normal"), 1.0
             found = matching(find_activation(known))
