@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dnnrepair.loading import Loaded
     from dnnrepair.program import Program
 
+FAILED = "torch.export failed"  # how a note begins that says so
+FOLLOWED = "TorchScript control flow was followed as on an example"
+
 
 def to_program(loaded: Loaded, example: Sequence[Tensor]) -> tuple[Program, tuple[str, ...]]:
     """Return the program of a loaded network, and notes on how it was obtained.
@@ -58,7 +61,7 @@ def from_module(module: nn.Module, example: Sequence[Tensor]) -> tuple[Program, 
             exported = export_module(module, example)
         except Exception as error:  # noqa: BLE001 - torch.export raises a dozen kinds
             reason = first_line(error)
-            note = f"torch.export failed ({reason}); watching the live module instead"
+            note = f"{FAILED} ({reason}); watching the live module instead"
             return LiveProgram.of(module, example), (note,)
     return GraphProgram.of(exported), ()
 
@@ -107,7 +110,7 @@ def _from_script(
         with exporting():
             exported = TS2EPConverter(script, example, {}).convert()
     except Exception as error:  # noqa: BLE001 - loops and branches raise several kinds
-        reason = f"TorchScript control flow was followed as on an example ({first_line(error)})"
+        reason = f"{FOLLOWED} ({first_line(error)})"
         return _traced(script, example, known), (reason,)
     return GraphProgram.of(exported, known), ()
 

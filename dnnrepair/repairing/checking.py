@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dnnrepair.errors import DataError, ModelError, NothingToFixError, TooLittleDataError
 from dnnrepair.observation import Task
+from dnnrepair.swapping.graphs import check_graph
 
 if TYPE_CHECKING:
     from dnnrepair.repairing.parts import Parts
@@ -52,9 +53,4 @@ def check_subject(subject: Subject) -> None:
     if subject.facts.task is Task.GENERATE:
         message = "a generator has no labels to be judged by; repair works on other networks"
         raise ModelError(message)
-    if subject.running.mode != "graph":
-        message = (
-            "this network could not be exported as a graph, and only graphs can be changed; see "
-            "what torch.export says of it"
-        )
-        raise ModelError(message)
+    check_graph(subject)

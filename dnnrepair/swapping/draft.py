@@ -220,8 +220,9 @@ def _copied(program: GraphProgram) -> fx.Graph:
                 known[node.all_input_nodes[0]] = known[node]  # what is read there from now on
         else:
             message = (
-                f"the graph holds {node.op} {node.target} (control flow, or a block under "
-                "torch.no_grad), which cannot be written out as plain code"
+                f"the graph holds {node.target} (control flow, or a block under torch.no_grad), "
+                "which cannot be written out as plain code; write it as torch.where, or outside of "
+                "the block"
             )
             raise ModelError(message)
     return graph

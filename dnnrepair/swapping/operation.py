@@ -11,6 +11,7 @@ from dnnrepair.errors import DataError
 from dnnrepair.registry import Registry
 from dnnrepair.swap_report import Promise
 from dnnrepair.swapping.draft import Draft
+from dnnrepair.swapping.graphs import check_graph, check_whole
 from dnnrepair.swapping.measuring import difference, example_of, tolerance_of
 from dnnrepair.swapping.source import module_of, source_of
 
@@ -97,13 +98,16 @@ class Operation(ABC):
         Raises:
             SettingError: no layer is meant, or one that cannot be changed.
             DataError: data are needed, and there are none.
-            ModelError: the network is no graph.
+            ModelError: the network is no graph, or its graph does not hold all of it.
         """
         if self.needs_data and subject.samples is None:
             message = f"{self.name} measures the layer's values: give data with --data"
             raise DataError(message)
+        check_graph(subject)
         draft = Draft.of(subject.running)
         edited = self.edit(draft, subject, where, generator)
+        if draft.structural:
+            check_whole(subject)
         after = finished(subject, draft)
         found = difference(subject, after, edited.reads)
         together = any(swap.promise is not Promise.EXACT for swap in edited.swaps)
