@@ -13,20 +13,22 @@ import torch
 from torch import nn
 
 from dnnrepair.bits import digest
+from dnnrepair.data import ArraySamples
 from dnnrepair.files import OutputError
 from dnnrepair.progress import Silent
+from dnnrepair.recover import Recipe
 from dnnrepair.repair_report import RepairReport
 from dnnrepair.repairing import teaching
 from dnnrepair.repairing.ahead import jobs_for
 from dnnrepair.repairing.repair import Repaired, RepairOptions, repair
 from dnnrepair.repairing.standing import Budget
+from dnnrepair.repairing.treatment import suitable
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import Subject
 
 Faulty = Callable[[str], Subject]
 RULES = choose_rules((), (), {})
-SOME = RepairOptions(budget=Budget(seconds=None, attempts=4))
-FAULT = "constant"
+SOME = RepairOptions(budget=Budget(seconds=None, attempts=3))
 
 
 def timeless(report: RepairReport) -> str:
@@ -70,7 +72,9 @@ def dead(faulty: Faulty) -> Subject:
     """Return a network whose repair takes several trainings: its labels are noise."""
     subject = faulty("dead")
     assert subject.samples is not None
-    return subject
+    inputs = subject.samples.example(900).inputs
+    labels = torch.randint(0, 4, (900,), generator=torch.Generator().manual_seed(5))
+    return replace(subject, samples=ArraySamples(inputs, labels, "noise"))
 
 
 def test_a_killed_repair_goes_on_to_the_same_bits(
@@ -105,7 +109,7 @@ def test_seconds_of_the_run_before_count(dead: Subject, tmp_path: Path) -> None:
     (done,) = (tmp_path / "kept").glob("*.done")
     held = torch.load(done, weights_only=True)
     torch.save({**held, "seconds": 1e6}, done)
-    found = repair(dead, RULES, replace(kept, budget=Budget(seconds=1e5, attempts=4)))
+    found = repair(dead, RULES, replace(kept, budget=Budget(seconds=1e5, attempts=3)))
     assert len(found.report.course.attempts) == 1
     assert found.report.reason == "the budget of 100000 s is spent"
 
@@ -211,16 +215,10 @@ def test_a_function_that_returns_another_network_is_refused(faulty: Faulty) -> N
 def test_a_loss_that_is_no_longer_finite_goes_back_to_the_best_epoch(
     faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dnnrepair.repairing import treatment
-
-    original = treatment.replace
-
-    def wild(one: object, **changes: object) -> object:
-        if "epochs" in changes:
-            changes |= {"learning_rate": 1e30, "clip_norm": None, "optimizer": "SGD"}
-        return original(one, **changes)  # type: ignore[type-var]
-
-    monkeypatch.setattr(treatment, "replace", wild)
+    wild = Recipe(optimizer="SGD", learning_rate=1e30, schedule="")
+    for kind in suitable("ACT001"):
+        if kind.recipe is not None:
+            monkeypatch.setattr(kind, "recipe", wild)
     found = repair(faulty("partly"), RULES, replace(SOME, budget=Budget(seconds=None, attempts=1)))
     (attempt,) = found.report.course.attempts
     assert "went back to the network as it came" in attempt.done[-1]

@@ -64,7 +64,7 @@ NETWORKS: dict[str, nn.Module] = {
 def made(name: str) -> tuple[Subject, Tensor]:
     """Return a network on normalized images, and the images as they are stored."""
     raw = torch.rand(COUNT, 3, 8, 8, generator=rng(3)).double() * 255
-    mean, std = (torch.tensor(v).reshape(3, 1, 1).double() for v in (MEAN, STD))
+    mean, std = (torch.tensor(v, dtype=torch.float64).reshape(3, 1, 1) for v in (MEAN, STD))
     seen = (raw / 255 - mean) / std
     with torch.random.fork_rng():
         torch.manual_seed(0)
