@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 # What comes first must not undo, or measure before, what comes later.
 ORDER = (
     *("remove-softmax", "prune", "revive", "desaturate", "gated", "activation", "init"),
-    *("spectral-radius", "residual-scale", "layer-scale", "norm", "scale-input"),
+    *("spectral-radius", "residual-scale", "layer-scale", "norm", "dropout", "scale-input"),
     *("reestimate-bn", "temperature"),
 )
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
-_NUMBERS = {"residual-scale": "scale", "layer-scale": "scale", "spectral-radius": "radius"}
+_NUMBERS = {
+    "residual-scale": "scale",
+    "layer-scale": "scale",
+    "spectral-radius": "radius",
+    "dropout": "share",
+}
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place
 _FLAGS = frozenset({"remove-softmax", "scale-input", "reestimate-bn"})

@@ -36,7 +36,7 @@ def test_the_distance_from_relu_falls_like_one_over_the_sharpness(
     assert found.error == pytest.approx(DISTANCES[name] / sharpness, rel=2e-3)
     x = torch.linspace(-9, 9, 40_001, dtype=torch.float64)[:, None]
     seen = float((found.graft.apply(x) - x.relu()).abs().max())
-    assert seen <= found.error * (1 + 1e-9)
+    assert seen <= found.error * (1 + 1e-5)
     assert found.graft.activation.name == name
 
 
