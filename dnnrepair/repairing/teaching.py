@@ -199,11 +199,13 @@ def _make(folder: Path) -> None:
 
 
 def _sound(part: Path) -> Path:
-    """Return the file of a training in progress, after deleting one that cannot be read."""
+    """Return the file of a training in progress, after deleting one that cannot go on."""
     if part.exists():
         try:
-            torch.load(part, map_location="cpu", weights_only=True)
+            whole = "optimizer" in torch.load(part, map_location="cpu", weights_only=True)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, the training begins anew
+            whole = False
+        if not whole:
             part.unlink(missing_ok=True)
     return part
 

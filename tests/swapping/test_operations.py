@@ -287,6 +287,30 @@ def test_data_dependent_weights_give_every_unit_mean_0_and_deviation_1() -> None
         x = z.relu()
 
 
+def test_residual_blocks_begin_as_the_identity() -> None:
+    before = reference("resnet20")
+    found = applied(before, "init", rule="zero-residual")
+    (swap,) = found.swaps
+    assert "blocks.0.bn2" in swap.layers
+    after = found.subject
+    assert not after.tensors["blocks.0.bn2.weight"].any()
+    assert not after.tensors["blocks.0.bn2.bias"].any()
+    assert torch.equal(
+        after.tensors["blocks.0.conv1.weight"], before.tensors["blocks.0.conv1.weight"]
+    )
+    seen: dict[str, Tensor] = {}
+
+    def watch(site: Any, _arguments: Any, value: Any) -> None:
+        seen[site.name] = value
+
+    with torch.no_grad():
+        after.running.run([inputs_of(before)], watch=watch)
+    from dnnrepair.residual import residuals
+
+    first = residuals(before.running.sites)[0]
+    assert torch.equal(seen[first.site.name], seen[first.skip])
+
+
 def test_dropout_acts_in_training_only_and_once() -> None:
     before = network([nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 3)])
     found = applied(before, "dropout", share=0.4)

@@ -13,10 +13,12 @@ from dnnrepair.activations.activation import activations
 from dnnrepair.errors import DataError, SettingError
 from dnnrepair.initializers import Fans, Initializer, find, matching
 from dnnrepair.observation import Role
+from dnnrepair.residual import residuals
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.operations.residual import last_of, tensors_of
 from dnnrepair.swapping.spread import given
 from dnnrepair.swapping.where import allowed, listed
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 MATCHED, LSUV, STANDARDIZED = "matched", "lsuv", "data-dependent"
 _AUTO = (MATCHED, "auto")
 _ON_DATA = (LSUV, STANDARDIZED)
+ZERO_RESIDUAL = "zero-residual"
 _DRAWN = (Kind.AFFINE, Kind.RECURRENT, Kind.EMBEDDING)
 _WEIGHTS = (Role.WEIGHT, Role.RECURRENT, Role.EMBEDDING)
 _OWN_GAIN = ("lecun", "zero")  # rules that fix their gain
@@ -44,18 +47,21 @@ class Initialize(Operation):
 
     ``matched``, or ``auto``, takes the rule and the gain that suit the activation after the layer,
     ``lsuv`` orthogonal weights scaled until the layer's outputs have deviation 1 on the data
-    (Mishkin and Matas 2015, arXiv:1511.06422), ``data-dependent`` small normal weights whose units
-    are scaled and shifted until each has mean 0 and deviation 1 on the data (Salimans and Kingma
-    2016, arXiv:1602.07868, eq. 6). Other rules take the gain of the activation after
-    the layer, except those that fix it.
+    (Mishkin and Matas 2015, arXiv:1511.06422), ``data-dependent`` weights whose units are scaled
+    and shifted until each has mean 0 and deviation 1 there (Salimans and Kingma 2016,
+    arXiv:1602.07868, eq. 6). ``zero-residual`` sets the last layer of each residual branch to 0,
+    so that blocks begin as the identity (Goyal et al. 2017, arXiv:1706.02677). Other rules take the
+    gain of the activation after the layer, except those that fix it.
     """
 
-    rule: str = MATCHED  # an initializer, matched or auto, lsuv, data-dependent
+    rule: str = MATCHED  # an initializer, auto, lsuv, data-dependent, zero-residual
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
     ) -> Edited:
         """Draw them; see :meth:`Operation.edit`."""
+        if self.rule == ZERO_RESIDUAL:
+            return _silenced(draft, subject, where)
         if self.rule not in (*_AUTO, *_ON_DATA):
             find(self.rule)
         if self.rule in _ON_DATA and subject.samples is None:
@@ -173,3 +179,24 @@ def _standardize(draft: Draft, subject: Subject, layer: Affine) -> None:
     scaled = layer.scaled_rows(weight.double().cpu(), scale)
     draft.change(layer.weight, scaled.to(weight.device))
     layer.shift(draft, (-seen.mean * scale).to(weight.device))
+
+
+def _silenced(draft: Draft, subject: Subject, where: Where) -> Edited:
+    """Set the last layer of each residual branch to 0."""
+    sites = subject.running.sites
+    known = {found.site.name: found for found in residuals(sites)}
+    chosen = where.choose(sites, lambda site: site.name in known, "residual additions")
+    kept, skipped = allowed(subject, chosen, where)
+    last = [last_of(sites, known[site.name]) for site in kept]
+    for name in [name for site in last for name in tensors_of(sites, site)]:
+        draft.change(name, torch.zeros_like(draft.tensors[name]))
+    layers = tuple(dict.fromkeys(site.layer for site in last))
+    swap = Swap(
+        operation="init",
+        layers=layers,
+        summary=f"{listed(layers)} set to 0: residual blocks begin as the identity",
+        settings=(f"rule = {ZERO_RESIDUAL}",),
+        promise=Promise.CHANGES,
+        reason="what was learned there is lost: train the network again",
+    )
+    return Edited(swaps=(swap,), skipped=skipped)
