@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,7 +74,8 @@ def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgr
         Exception: whatever ``torch.export.export`` raises, also where the batch size got fixed.
     """
     dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
-    with exporting(), torch.random.fork_rng(devices=[]):
+    unread = redirect_stderr(StringIO())  # torch prints the half-made graph where it fails
+    with exporting(), unread, torch.random.fork_rng(devices=[]):
         return torch.export.export(module, tuple(example), dynamic_shapes=dynamic, strict=False)
 
 

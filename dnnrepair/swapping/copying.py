@@ -46,10 +46,12 @@ def copied(program: GraphProgram) -> fx.Graph:
                 known[node].target = program.writes.twins[node.name]
                 known[node.all_input_nodes[0]] = known[node]  # what is read there from now on
         else:
+            held = next(iter(node.users), node) if node.op == "get_attr" else node
+            name = getattr(held.target, "__name__", held.target)
             message = (
-                f"the graph holds {node.target} (control flow, or a block under torch.no_grad), "
-                "which cannot be written out as plain code; write it as torch.where, or outside of "
-                "the block"
+                f"the graph holds {name} (control flow, or a block under torch.no_grad), which "
+                "cannot be written out as plain code; write it as torch.where, or outside of the "
+                "block"
             )
             raise ModelError(message)
     return graph
