@@ -22,7 +22,7 @@ from dnnrepair.repairing.ahead import jobs_for
 from dnnrepair.repairing.course import Trial
 from dnnrepair.repairing.repair import Repaired, RepairOptions, repair
 from dnnrepair.repairing.standing import Budget, State
-from dnnrepair.repairing.treatment import suitable
+from dnnrepair.repairing.treatment import treatments
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import Subject
 
@@ -219,9 +219,9 @@ def test_a_loss_that_is_no_longer_finite_goes_back_to_the_best_epoch(
     faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wild = Recipe(optimizer="SGD", learning_rate=1e30, schedule="")
-    for kind in suitable("ACT001"):
-        if kind.recipe is not None:
-            monkeypatch.setattr(kind, "recipe", wild)
+    for name in treatments:
+        if treatments[name].recipe is not None:
+            monkeypatch.setattr(treatments[name], "recipe", wild)
     found = repair(faulty("partly"), RULES, replace(SOME, budget=Budget(seconds=None, attempts=1)))
     (attempt,) = found.report.course.attempts
     assert "went back to the network as it came" in attempt.done[-1]
