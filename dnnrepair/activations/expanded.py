@@ -76,7 +76,8 @@ class XGELU(Expanded):
 
     def gate(self, x: Tensor) -> Tensor:
         """Return ``Phi(x)``."""
-        return torch.special.ndtr(x)
+        found: Tensor = torch.special.ndtr(x)
+        return found
 
 
 class XATLU(Expanded):

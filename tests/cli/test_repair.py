@@ -195,8 +195,7 @@ def test_a_function_of_the_users_trains(dnnrepair: Run, stale: Path, here: Path)
     assert said.code == 0, said.err
     assert "trained by mine.py:teach: teach is done" in " ".join(said.out.split())
     assert (here / "fixed.py").exists()
-    more = ("--train", "mine.py:NUMBER", "--dry-run")
-    said = dnnrepair("repair", *given(stale, *more))
+    said = dnnrepair("repair", *given(stale, "--train", "mine.py:NUMBER", "--dry-run"))
     assert said.code == 2
     assert "--train mine.py:NUMBER is int, which cannot be called" in said.err
 
@@ -207,7 +206,7 @@ def test_a_killed_run_goes_on_where_it_was(dnnrepair: Run, stale: Path, here: Pa
     if not child:
         from dnnrepair.repairing import teaching
 
-        teaching.Teacher._taught = lambda *_, **__: os.kill(os.getpid(), 9)  # type: ignore[assignment, method-assign, return-value]
+        teaching.Teacher._taught = lambda *_, **__: os.kill(os.getpid(), 9)  # type: ignore[assignment, method-assign]
         try:
             dnnrepair(*command)
         finally:

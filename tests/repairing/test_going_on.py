@@ -15,9 +15,8 @@ from torch import nn
 from dnnrepair.bits import digest
 from dnnrepair.files import OutputError
 from dnnrepair.progress import Silent
-from dnnrepair.recover import Recipe
+from dnnrepair.recover import Recipe, recover
 from dnnrepair.repair_report import RepairReport
-from dnnrepair.repairing import teaching
 from dnnrepair.repairing.ahead import jobs_for
 from dnnrepair.repairing.course import Trial
 from dnnrepair.repairing.repair import Repaired, RepairOptions, repair
@@ -89,13 +88,13 @@ def test_a_killed_repair_goes_on_to_the_same_bits(
     done = [*(tmp_path / "kept").glob("*.done")]
     assert len(done) == 1
     trained: list[nn.Module] = []
-    original = teaching.recover
+    original = recover
 
     def counting(module: nn.Module, *args: object, **more: object) -> object:
         trained.append(module)
         return original(module, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(teaching, "recover", counting)
+    monkeypatch.setattr("dnnrepair.repairing.teaching.recover", counting)
     resumed = repair(dead, RULES, kept)
     same(straight, resumed)
     trainings = sum(attempt.epochs > 0 for attempt in straight.report.course.attempts)
@@ -137,13 +136,13 @@ def test_copies_trained_ahead_change_nothing(dead: Subject, jobs: int) -> None:
 def test_other_processes_do_train(
     dead: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, original = os.getpid(), teaching.recover
+    here, original = os.getpid(), recover
 
     def elsewhere(module: nn.Module, *args: object, **more: object) -> object:
         assert os.getpid() != here
         return original(module, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(teaching, "recover", elsewhere)
+    monkeypatch.setattr("dnnrepair.repairing.teaching.recover", elsewhere)
     once = replace(SOME, jobs=2, folder=tmp_path / "k", budget=Budget(seconds=None, attempts=2))
     found = repair(dead, RULES, once)
     assert any(attempt.epochs for attempt in found.report.course.attempts)
@@ -152,7 +151,7 @@ def test_other_processes_do_train(
 def test_a_process_that_fails_is_made_up_for(
     dead: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, original = os.getpid(), teaching.recover
+    here, original = os.getpid(), recover
 
     def failing(module: nn.Module, *args: object, **more: object) -> object:
         if os.getpid() != here:
@@ -160,7 +159,7 @@ def test_a_process_that_fails_is_made_up_for(
         return original(module, *args, **more)  # type: ignore[arg-type]
 
     straight = repair(dead, RULES, SOME)
-    monkeypatch.setattr(teaching, "recover", failing)
+    monkeypatch.setattr("dnnrepair.repairing.teaching.recover", failing)
     same(straight, repair(dead, RULES, replace(SOME, jobs=2)))
 
 

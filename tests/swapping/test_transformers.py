@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,20 +22,13 @@ def folder(here: Path) -> Path:
     """Write a small classifier of token sequences as its own library saves it, and data."""
     pytest.importorskip("transformers", reason="pip install dnnrepair[hf]")
     with quiet():
-        from transformers import BertConfig, BertForSequenceClassification
-
-        config = BertConfig(
-            vocab_size=WORDS,
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=24,
-            max_position_embeddings=16,
-            num_labels=CLASSES,
-        )
+        library: Any = importlib.import_module("transformers")
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        more = {"intermediate_size": 24, "max_position_embeddings": 16, "num_labels": CLASSES}
+        config = library.BertConfig(vocab_size=WORDS, **sizes, **more)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            BertForSequenceClassification(config).eval().save_pretrained(here / "bert")
+            library.BertForSequenceClassification(config).eval().save_pretrained(here / "bert")
     rng = torch.Generator().manual_seed(1)
     x = torch.randint(0, WORDS, (60, LENGTH), generator=rng)
     torch.save({"x": x, "y": torch.arange(60) % CLASSES}, here / "data.pt")
@@ -42,10 +36,9 @@ def folder(here: Path) -> Path:
 
 
 def logits(path: Path, x: torch.Tensor) -> torch.Tensor:
-    from transformers import BertForSequenceClassification
-
+    library: Any = importlib.import_module("transformers")
     with quiet(), torch.no_grad():
-        found: Any = BertForSequenceClassification.from_pretrained(path).eval()(x)
+        found = library.BertForSequenceClassification.from_pretrained(path).eval()(x)
     return torch.as_tensor(found.logits)
 
 

@@ -148,11 +148,9 @@ def _sample_norm(draft: Draft, site: Site, name: str) -> None:
         normed = draft.call(aten.rms_norm.default, node, [width], weight, _EPS, like=node)
     else:
         bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
-        if last:
-            call, of = aten.layer_norm.default, [width]
-        else:  # images: over all channels and positions of a sample, as one group
-            call, of = aten.group_norm.default, 1
-        normed = draft.call(call, node, of, weight, bias, _EPS, like=node)
+        call = aten.layer_norm.default if last else aten.group_norm.default
+        over = [width] if last else 1  # of images all channels and positions, as one group
+        normed = draft.call(call, node, over, weight, bias, _EPS, like=node)
     share = draft.add(f"{place}.share", torch.zeros(1, dtype=kind))
     change = draft.call(aten.sub.Tensor, normed, node, like=normed)
     partial = draft.call(aten.mul.Tensor, share, change, like=change)
