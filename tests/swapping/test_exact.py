@@ -19,12 +19,14 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("activation", {"new": "mish", "mode": "blend"}),
         ("residual-scale", {"scale": 0.2}),
         ("norm", {"kind": "weight"}),
+        ("dropout", {"share": 0.3}),
         *SHARED,
     ),
     torch.float64: (
         ("activation", {"new": "taaf"}),
         ("residual-scale", {"scale": 0.3, "per_channel": True}),
         ("norm", {"kind": "layer"}),
+        ("norm", {"kind": "rms"}),
         *SHARED,
     ),
 }

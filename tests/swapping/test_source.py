@@ -76,9 +76,9 @@ def test_a_tangled_network_is_written_out() -> None:
 
 @pytest.mark.parametrize("name", ["self", "members", "name", "lambda", "type", "0"])
 def test_members_may_have_any_name(name: str) -> None:
-    inner = nn.Module()
-    inner.add_module("outer", nn.Linear(3, 2))
-    inner.outer.add_module(name, nn.Linear(3, 3))
+    inner, outer = nn.Module(), nn.Linear(3, 2)
+    inner.add_module("outer", outer)
+    outer.add_module(name, nn.Linear(3, 3))
 
     class Named(nn.Module):
         def __init__(self) -> None:
@@ -86,7 +86,7 @@ def test_members_may_have_any_name(name: str) -> None:
             self.block = inner
 
         def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = inner.outer(inner.outer.get_submodule(name)(x).relu())
+            y: Tensor = outer(outer.get_submodule(name)(x).relu())
             return y
 
     module = Named().eval()
