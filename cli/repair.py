@@ -103,7 +103,6 @@ def _repaired(given: dict[str, Any], rules: tuple[Rule, ...]) -> Repaired:
 
         request = request_of(given)
         test, output, train = given["test_data"], given["output"], given["train"]
-        kept = output is not None and not given["dry_run"]
         options = RepairOptions(
             seed=given["seed"],
             test=None if test is None else open_data(test, request.data_options),
@@ -112,10 +111,15 @@ def _repaired(given: dict[str, Any], rules: tuple[Rule, ...]) -> Repaired:
             progress=progress,
             train=None if train is None else training_function(train),
             train_name=train or "",
-            folder=output.with_name(f"{output.name}.trainings") if kept else None,
+            folder=None if given["dry_run"] else _beside(output),
             jobs=given["jobs"],
         )
         return repair(open_subject(request), rules, options)
+
+
+def _beside(output: Path | None) -> Path | None:
+    """Return the folder in which trainings are kept until the network is written."""
+    return None if output is None else output.with_name(f"{output.name}.trainings")
 
 
 def _written(given: dict[str, Any], found: Repaired) -> RepairReport:
