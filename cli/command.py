@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,26 @@ class Configured(click.Command):
         if {"-h", "--help"} & set(args):
             return super().make_context(info_name, args, parent, **extra)
         options = {_key(option): option for option in self.params if _configurable(option)}
-        config = read_config(Path.cwd(), options)
+        config = read_config(Path.cwd(), {*options, *_of_others()})
         defaults = {
             options[key].name: _shaped(options[key], value, f"{config.path}: {key}")
             for key, value in config.options.items()
+            if key in options
         }
         extra |= {"default_map": defaults, "auto_envvar_prefix": "DNNREPAIR"}
         context = super().make_context(info_name, args, parent, **extra)
         context.meta[RULES] = config.rules
         return context
+
+
+@cache
+def _of_others() -> frozenset[str]:
+    """Return what a project may set for any command: one section serves them all."""
+    from dnnrepair.cli.main import COMMANDS
+
+    commands = (import_module(f"dnnrepair.cli.{name}").command for name in COMMANDS)
+    configured = (command for command in commands if isinstance(command, Configured))
+    return frozenset(_key(o) for command in configured for o in command.params if _configurable(o))
 
 
 def _configurable(option: click.Parameter) -> bool:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnnrepair.cli import words
+from dnnrepair.cli.changing import changing_options, ready, saved, told
 from dnnrepair.cli.command import Configured
 from dnnrepair.cli.exits import Exit
 from dnnrepair.cli.options import debug_option, model_options, seed_option, with_all
-from dnnrepair.cli.output import Output, drawn
 from dnnrepair.cli.progress import working
-from dnnrepair.cli.repairing import STYLES
-from dnnrepair.cli.requests import inputs_of, request_of
-from dnnrepair.files import check_writable, write_whole
+from dnnrepair.cli.requests import request_of
+from dnnrepair.cli.values import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dnnrepair.swap_report import SwapReport
     from dnnrepair.swapping.driver import Outcome
+    from dnnrepair.swapping.operations.fold_input import FoldInput
 
-_FILE = click.Path(path_type=Path)
 _VALUES = (
-    ("activation", "OLD=NEW[:WHERE]", "Replace activations; NEW[:WHERE] replaces any."),
-    ("norm", "KIND[:WHERE]", "Put a normalization (batch, layer or weight) there, as identity."),
+    ("activation", "OLD=NEW[,KEY=X][:WHERE]", "Replace activations; without OLD= any."),
+    ("norm", "KIND[:WHERE]", "Put a batch, layer, rms or weight norm there, as the identity."),
+    ("dropout", "SHARE[:WHERE]", "Drop that share behind activations, in training."),
     ("revive", "WHERE", "Re-draw idle units; '*' for those of all layers."),
     ("prune", "WHERE", "Remove idle units."),
     ("desaturate", "WHERE", "Scale saturated tanh and sigmoid units down."),
-    ("init", "RULE[:WHERE]", "Draw weights anew: he, xavier, matched, lsuv ..."),
+    ("init", "RULE[:WHERE]", "Draw weights anew: auto (by what follows), he, lsuv ..."),
     ("residual-scale", "X[:WHERE]", "Scale residual branches, such as 0.1."),
     ("layer-scale", "X[:WHERE]", "The same, with a learned number for each channel."),
     ("spectral-radius", "X[:WHERE]", "Scale recurrent weights to this radius."),
@@ -56,10 +53,12 @@ _OPTIONS = (
     click.option(
         "--blend", is_flag=True, help="Blend activations in, with a share that starts at 0."
     ),
-    click.option("--output", metavar="FILE", type=_FILE, help="The network; MODEL stays."),
-    click.option("--dry-run", is_flag=True, help="Measure everything, write no network."),
-    click.option("--report", metavar="FILE", type=_FILE, help="Of the report. Default: stdout."),
-    click.option("--output-format", type=click.Choice(STYLES), help="Default: by suffix, or text."),
+    click.option(
+        "--limit", metavar="X", callback=number, help="Put them in so sharp that they are like OLD."
+    ),
+    click.option(
+        "--fold-input", is_flag=True, help="Let MODEL do --scale, --mean and --std from now on."
+    ),
 )
 
 
@@ -70,6 +69,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("swap", cls=Configured)
 @click.argument("model")
 @_options
+@changing_options
 @model_options
 @seed_option
 @debug_option
@@ -82,26 +82,23 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a .pt2,
     or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain torch.
     """
-    report = _ready(given)
+    modes = _modes(given)
+    if len(modes) > 1:
+        message = f"--{modes[0]} and --{modes[1]} exclude each other"
+        raise click.UsageError(message, click.get_current_context())
+    output = ready(given)
     outcome = _swapped(given)
-    found = _written(given, outcome)
-    return _delivered(found, report)
+    written = saved(given, outcome)
+    files = tuple(str(file) for file in written.files) if written else ()
+    form = written.form if written else ""
+    told(replace(outcome.report, files=files, form=form), output)
+    return Exit.CLEAN
 
 
-def _ready(given: dict[str, Any]) -> Output:
-    """Make sure, before anything is loaded, that what is asked for can be written."""
-    output, keep = given["output"], inputs_of(given)
-    context = click.get_current_context()
-    if output is None and not given["dry_run"]:
-        message = "name the file to write with --output, or give --dry-run"
-        raise click.UsageError(message, context)
-    if given["plain"] and given["blend"]:
-        message = "--plain and --blend exclude each other"
-        raise click.UsageError(message, context)
-    if output is not None and not Path(given["model"]).is_dir():
-        check_writable(output, keep=keep)
-    others = [] if output is None else [output, output.with_suffix(".py")]
-    return Output.ready(given["report"], given["output_format"], keep=[*keep, *others])
+def _modes(given: dict[str, Any]) -> list[str]:
+    """Return how activations are to be put in, as the user said."""
+    flags = [name for name in ("plain", "blend") if given[name]]
+    return [*flags, *(["limit"] if given["limit"] is not None else [])]
 
 
 def _swapped(given: dict[str, Any]) -> Outcome:
@@ -117,32 +114,17 @@ def _swapped(given: dict[str, Any]) -> Outcome:
             asked[name] = ((value,) if value else ()) if isinstance(value, str | None) else value
         for name, _ in _FLAGS:
             asked[name] = ("",) * given[name.replace("-", "_")]
-        mode = "plain" if given["plain"] else "blend" if given["blend"] else "auto"
-        steps = planned(asked, given["where"] or "", mode)
+        fold = _fold(given) if given["fold_input"] else None
+        (mode,) = _modes(given) or ["auto"]
+        steps = planned(asked, given["where"] or "", mode, sharpness=given["limit"], fold=fold)
         subject = open_subject(request_of(given))
         return swap(subject, steps, seed=given["seed"], progress=progress)
 
 
-def _written(given: dict[str, Any], outcome: Outcome) -> SwapReport:
-    """Write the network, unless this is only a trial, and name the files in the report."""
-    from dnnrepair.swapping.saving import check_form, save_swapped
+def _fold(given: dict[str, Any]) -> FoldInput:
+    """Return the normalization of the data as something that the network can do."""
+    from dnnrepair.data.transform import as_factor
+    from dnnrepair.swapping.operations.fold_input import FoldInput
 
-    output: Path | None = given["output"]
-    if output is not None:
-        check_form(outcome, output)
-    if output is None or given["dry_run"]:
-        return outcome.report
-    keep = inputs_of(given)
-    saved = save_swapped(outcome, output, trust_pickle=given["trust_pickle"], keep=keep)
-    files = tuple(str(file) for file in saved.files)
-    words.say(f"{saved.form} written to {files[0]}")
-    return replace(outcome.report, files=files, form=saved.form)
-
-
-def _delivered(report: SwapReport, output: Output) -> Exit:
-    if output.path is None:
-        words.write(drawn(report, output.style))
-    else:
-        write_whole(output.path, drawn(report, output.style, stored=True))
-        words.say(f"report written to {output.path}")
-    return Exit.CLEAN
+    scale = as_factor(given["scale"])
+    return FoldInput(mean=given["mean"], std=given["std"], scale=1.0 if scale is None else scale)

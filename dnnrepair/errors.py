@@ -29,6 +29,10 @@ class DataError(DnnRepairError):
     """The data cannot be used with this model."""
 
 
+class TooLittleDataError(DataError):
+    """There are too few samples to judge by; no failure of anything (exit code 3)."""
+
+
 class PatchError(DnnRepairError):
     """A patch cannot be made, read or applied."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from dnnrepair.loading import Loaded
     from dnnrepair.program import Program
+
+FAILED = "torch.export failed"  # how a note begins that says so
+FOLLOWED = "TorchScript control flow was followed as on an example"
 
 
 def to_program(loaded: Loaded, example: Sequence[Tensor]) -> tuple[Program, tuple[str, ...]]:
@@ -58,7 +62,7 @@ def from_module(module: nn.Module, example: Sequence[Tensor]) -> tuple[Program, 
             exported = export_module(module, example)
         except Exception as error:  # noqa: BLE001 - torch.export raises a dozen kinds
             reason = first_line(error)
-            note = f"torch.export failed ({reason}); watching the live module instead"
+            note = f"{FAILED} ({reason}); watching the live module instead"
             return LiveProgram.of(module, example), (note,)
     return GraphProgram.of(exported), ()
 
@@ -70,7 +74,8 @@ def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgr
         Exception: whatever ``torch.export.export`` raises, also where the batch size got fixed.
     """
     dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
-    with exporting(), torch.random.fork_rng(devices=[]):
+    unread = redirect_stderr(StringIO())  # torch prints the half-made graph where it fails
+    with exporting(), unread, torch.random.fork_rng(devices=[]):
         return torch.export.export(module, tuple(example), dynamic_shapes=dynamic, strict=False)
 
 
@@ -107,7 +112,7 @@ def _from_script(
         with exporting():
             exported = TS2EPConverter(script, example, {}).convert()
     except Exception as error:  # noqa: BLE001 - loops and branches raise several kinds
-        reason = f"TorchScript control flow was followed as on an example ({first_line(error)})"
+        reason = f"{FOLLOWED} ({first_line(error)})"
         return _traced(script, example, known), (reason,)
     return GraphProgram.of(exported, known), ()
 

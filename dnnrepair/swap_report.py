@@ -26,6 +26,7 @@ class Difference:
         samples: how many.
         relative: largest absolute difference of two outputs, divided by the largest absolute
             output of the network before; infinite where one of them is not finite.
+        typical: root mean square of all differences, in the same way.
         agreement: how many inputs have the same largest output; None unless it is a classifier.
         before, after: how many answers are right; None without labels.
         loss_before, loss_after: mean loss, None without labels.
@@ -34,6 +35,7 @@ class Difference:
     inputs: str
     samples: int
     relative: float
+    typical: float = 0.0
     agreement: Rate | None = None
     before: Rate | None = None
     after: Rate | None = None

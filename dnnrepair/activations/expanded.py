@@ -24,6 +24,11 @@ def expanded(x: Tensor, gate: Tensor, alpha: Tensor) -> Tensor:
     return x * (gate * (1 + 2 * alpha) - alpha)
 
 
+def arctan_gate(x: Tensor) -> Tensor:
+    """Return ``arctan(x) / pi + 1/2``, in [0, 1]."""
+    return torch.atan(x) / math.pi + 0.5
+
+
 def xsilu(x: Tensor, alpha: Tensor) -> Tensor:
     """Return x with the stretched gate ``sigmoid(x)``."""
     return expanded(x, torch.sigmoid(x), alpha)
@@ -36,26 +41,11 @@ def xgelu(x: Tensor, alpha: Tensor) -> Tensor:
 
 def xatlu(x: Tensor, alpha: Tensor) -> Tensor:
     """Return x with the stretched gate ``arctan(x) / pi + 1/2``."""
-    return expanded(x, torch.atan(x) / math.pi + 0.5, alpha)
+    return expanded(x, arctan_gate(x), alpha)
 
 
-class XSiLU(nn.Module):
-    """SiLU with a learned range of its gate (Huang 2024, arXiv:2405.20768)."""
-
-    def __init__(
-        self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
-    ) -> None:
-        """Start with ``alpha``, above -1/2."""
-        super().__init__()
-        self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return values in the shape of ``x``."""
-        return xsilu(x, per_channel(self.alpha, x))
-
-
-class XGELU(nn.Module):
-    """GELU with a learned range of its gate (Huang 2024, arXiv:2405.20768)."""
+class Expanded(nn.Module):
+    """x times a gate of learned range (Huang 2024, arXiv:2405.20768)."""
 
     def __init__(
         self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
@@ -64,24 +54,38 @@ class XGELU(nn.Module):
         super().__init__()
         self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return values in the shape of ``x``."""
-        return xgelu(x, per_channel(self.alpha, x))
-
-
-class XATLU(nn.Module):
-    """x with an arctan gate of learned range (Huang 2024, arXiv:2405.20768)."""
-
-    def __init__(
-        self, channels: int = 1, alpha: float = 0.0, dtype: torch.dtype | None = None
-    ) -> None:
-        """Start with ``alpha``, above -1/2."""
-        super().__init__()
-        self.alpha = nn.Parameter(torch.full((channels,), alpha, dtype=dtype))
+    def gate(self, x: Tensor) -> Tensor:
+        """Return the gate before it is stretched, in the shape of ``x``; here always open."""
+        return torch.ones_like(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return values in the shape of ``x``."""
-        return xatlu(x, per_channel(self.alpha, x))
+        return expanded(x, self.gate(x), per_channel(self.alpha, x))
+
+
+class XSiLU(Expanded):
+    """SiLU with a learned range of its gate."""
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Return ``sigmoid(x)``."""
+        return torch.sigmoid(x)
+
+
+class XGELU(Expanded):
+    """GELU with a learned range of its gate."""
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Return ``Phi(x)``."""
+        found: Tensor = torch.special.ndtr(x)
+        return found
+
+
+class XATLU(Expanded):
+    """x with an arctan gate of learned range."""
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Return ``arctan(x) / pi + 1/2``."""
+        return arctan_gate(x)
 
 
 @activation("xsilu")
@@ -96,7 +100,7 @@ class Xsilu(Activation):
     reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
     learnable: ClassVar[tuple[str, ...]] = ("alpha",)
     kind: ClassVar[type[nn.Module]] = XSiLU
-    parts = (per_channel, expanded, xsilu, XSiLU)
+    parts = (per_channel, expanded, Expanded, XSiLU)
     compute = staticmethod(xsilu)
     alpha: float = 0.0  # a at the start, in [-0.5, inf]
 
@@ -118,7 +122,7 @@ class Xgelu(Activation):
     reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
     learnable: ClassVar[tuple[str, ...]] = ("alpha",)
     kind: ClassVar[type[nn.Module]] = XGELU
-    parts = (per_channel, expanded, xgelu, XGELU)
+    parts = (per_channel, expanded, Expanded, XGELU)
     compute = staticmethod(xgelu)
     alpha: float = 0.0  # a at the start, in [-0.5, inf]
 
@@ -140,6 +144,6 @@ class Xatlu(Activation):
     reference: ClassVar[str] = "Huang 2024, arXiv:2405.20768"
     learnable: ClassVar[tuple[str, ...]] = ("alpha",)
     kind: ClassVar[type[nn.Module]] = XATLU
-    parts = (per_channel, expanded, xatlu, XATLU)
+    parts = (per_channel, expanded, arctan_gate, Expanded, XATLU)
     compute = staticmethod(xatlu)
     alpha: float = 0.0  # a at the start, in [-0.5, inf]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from dnnrepair.formats.document import Column, Document, Figure, Row, Section, Table
@@ -81,7 +81,8 @@ def _sentences(report: SwapReport) -> Iterator[str]:
 
 def _together(found: Difference) -> str:
     text = f"All together, on {counted(found.samples, 'input')} ({found.inputs})"
-    parts = [f"outputs differ by at most {_relative(found)} of the largest"]
+    mean = f" ({found.typical:.2g} in the mean)" if 0 < found.typical < inf else ""
+    parts = [f"outputs differ by at most {_relative(found)} of the largest{mean}"]
     if found.agreement is not None:
         parts.append(f"{tried(found.agreement)} answers are the same")
     if found.before is not None and found.after is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -12,31 +11,24 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from dnnrepair.outputs import prediction_of
 from dnnrepair.recover.checkpoint import epochs_of, rows_of
 from dnnrepair.recover.criterion import device_of, measured, on
 from dnnrepair.recover.lesson import cuts, shuffled
-from dnnrepair.recover.recipe import PRECISIONS, by_step
+from dnnrepair.recover.recipe import by_step
 from dnnrepair.recover.recovered import Epoch, Recovered, RecoveryError
+from dnnrepair.recover.steps import DivergedError, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
-    from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from dnnrepair.probe import Batch
     from dnnrepair.recover.criterion import Criterion
     from dnnrepair.recover.lesson import Lesson
     from dnnrepair.recover.recipe import Recipe
 
 _VALID_BATCH = 256
-
-
-class _DivergedError(Exception):
-    """The loss is no longer finite."""
 
 
 @dataclass(kw_only=True)
@@ -47,7 +39,7 @@ class Training:
         module: what is trained; nobody else's.
         history: the epochs so far, the untrained state first.
         best: number of the best one.
-        last_loss: of the last step.
+        steps: what is done for each batch.
         began: when, on the clock of ``perf_counter``.
     """
 
@@ -56,16 +48,12 @@ class Training:
     recipe: Recipe
     criterion: Criterion
     generator: torch.Generator
-    optimizer: Optimizer
     schedule: LRScheduler | None
-    scaler: torch.amp.GradScaler
-    device: torch.device
+    steps: Steps
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
-    last_loss: float = math.nan
     began: float = field(default_factory=perf_counter)
     _kept: dict[str, Tensor] = field(default_factory=dict)
-    _norms: list[float] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -91,18 +79,33 @@ class Training:
             raise RecoveryError(message)
         device = device_of(module)
         optimizer = recipe.make_optimizer(parameters)
-        steps = len(cuts(lesson.train.size, recipe.batch_size))
+        count = len(cuts(lesson.train.size, recipe.batch_size))
         return cls(
             module=module,
             lesson=lesson,
             recipe=recipe,
             criterion=criterion,
             generator=generator,
-            optimizer=optimizer,
-            schedule=recipe.make_schedule(optimizer, steps),
-            scaler=torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16"),
-            device=device,
+            schedule=recipe.make_schedule(optimizer, count),
+            steps=Steps(
+                module=module,
+                recipe=recipe,
+                criterion=criterion,
+                optimizer=optimizer,
+                scaler=torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16"),
+                device=device,
+            ),
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.steps.device
+
+    @property
+    def last_loss(self) -> float:
+        """The loss of the last step, or the validation loss that was not finite."""
+        return self.steps.last_loss
 
     def begin(self) -> None:
         """Measure the network as it is, and seed what it draws."""
@@ -117,9 +120,9 @@ class Training:
         cuda = self.device.type == "cuda"
         return {
             "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.steps.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule else {},
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.steps.scaler.state_dict(),
             "generator": self.generator.get_state(),
             "random": [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if cuda else [])],
             "history": rows_of(self.history),
@@ -130,11 +133,11 @@ class Training:
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that was kept."""
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
-        if self.scaler.is_enabled():
-            self.scaler.load_state_dict(state["scaler"])
+        if self.steps.scaler.is_enabled():
+            self.steps.scaler.load_state_dict(state["scaler"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["random"][0])
         if self.device.type == "cuda":
@@ -149,19 +152,18 @@ class Training:
             loss = self._pass()
             valid_loss, accuracy = self._measured()
             if not math.isfinite(valid_loss):
-                self.last_loss = valid_loss
+                self.steps.last_loss = valid_loss
                 return None
-        except _DivergedError:
+        except DivergedError:
             return None
-        limit = self.recipe.clip_norm if self.recipe.clip_norm is not None else math.inf
         found = Epoch(
             number=len(self.history),
-            rate=float(self.optimizer.param_groups[0]["lr"]),
+            rate=float(self.steps.optimizer.param_groups[0]["lr"]),
             loss=loss,
             valid_loss=valid_loss,
             valid_accuracy=accuracy,
-            gradient=max(self._norms, default=0.0),
-            clipped=sum(norm > limit for norm in self._norms) / max(len(self._norms), 1),
+            gradient=max(self.steps.norms, default=0.0),
+            clipped=self.steps.clipped(),
         )
         self.history.append(found)
         if self._watched(found) < self._watched(self.history[self.best]):
@@ -196,48 +198,13 @@ class Training:
             for layer in self.module.modules():
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
-        self._norms.clear()
+        self.steps.norms.clear()
         total = 0.0
         for batch in shuffled(self.lesson.train, self.recipe.batch_size, self.generator):
-            total += self._step(on(batch, self.device)) * len(batch)
+            total += self.steps.take(on(batch, self.device)) * len(batch)
+            if self.schedule is not None and by_step(self.schedule):
+                self.schedule.step()
         return total / self.lesson.train.size
-
-    def _step(self, batch: Batch) -> float:
-        def closure() -> float:
-            self.optimizer.zero_grad()
-            with self._autocast():
-                prediction = prediction_of(self.module(*batch.inputs))
-            loss = self.criterion(prediction, batch)
-            self.last_loss = loss.item()
-            if not math.isfinite(self.last_loss):
-                raise _DivergedError
-            self.scaler.scale(loss).backward()
-            self.scaler.unscale_(self.optimizer)
-            self._clip()
-            return self.last_loss
-
-        if self.scaler.is_enabled():
-            loss = closure()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        else:
-            loss = float(self.optimizer.step(closure))
-        if self.schedule is not None and by_step(self.schedule):
-            self.schedule.step()
-        return loss
-
-    def _clip(self) -> None:
-        """Note the gradient's norm, and clip it."""
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        limit = self.recipe.clip_norm if self.recipe.clip_norm is not None else math.inf
-        self._norms.append(float(torch.nn.utils.clip_grad_norm_(trained, limit)))
-        if self.recipe.clip_value is not None:
-            torch.nn.utils.clip_grad_value_(trained, self.recipe.clip_value)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.recipe.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, PRECISIONS[self.recipe.precision])
 
     def _scheduled(self, valid_loss: float) -> None:
         if isinstance(self.schedule, ReduceLROnPlateau):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
+from dnnrepair.data.called import run
+from dnnrepair.errors import SettingError
 from dnnrepair.recover.criterion import Criterion, check_labeled, measured
 from dnnrepair.recover.recovered import Epoch, Recovered, RecoveryError
 from dnnrepair.recover.training import copied
@@ -73,6 +75,27 @@ def recover_with(
         )
     )
     return _better(copied(module), trained, history, _name(function))
+
+
+def training_function(spec: str) -> Train:
+    """Return the function that ``package.module:callable`` or ``file.py:callable`` names.
+
+    The user named this code, so it may run.
+
+    Raises:
+        SettingError: it is no function, or not named so.
+        DataError: it is not there, or its module raises.
+    """
+    form = "name a function of network, training data, validation data and generator, as in "
+    form += "train.py:teach"
+    if ":" not in spec:
+        message = f"--train {spec} has no colon; {form}"
+        raise SettingError(message)
+    found: object = run(spec, lambda named: named)
+    if not callable(found):
+        message = f"--train {spec} is {type(found).__name__}, which cannot be called; {form}"
+        raise SettingError(message)
+    return cast("Train", found)
 
 
 def _better(

@@ -3,79 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.causes import rank
 from dnnrepair.diagnose import diagnose
 from dnnrepair.errors import DnnRepairError
-from dnnrepair.finding import Severity
+from dnnrepair.files import OutputError
 from dnnrepair.layers import everything
 from dnnrepair.progress import silent
 from dnnrepair.recover import Lesson
 from dnnrepair.repair_report import Attempt
+from dnnrepair.repairing.ahead import Ahead
 from dnnrepair.repairing.judging import better, judged
+from dnnrepair.repairing.standing import URGENT, Budget, State, order, urgent
+from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.repairing.treatment import Case, suitable, treatments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from dnnrepair.finding import Finding, Rule
+    from dnnrepair.finding import Rule
     from dnnrepair.progress import Progress
-    from dnnrepair.repairing.judging import Judged
     from dnnrepair.repairing.parts import Parts
     from dnnrepair.repairing.treatment import Treatment
     from dnnrepair.subject import Subject
     from dnnrepair.swap_report import Swap
 
 INTERRUPTED = "interrupted"
-URGENT = (Severity.ERROR, Severity.WARNING)  # what is treated; a note is harmless alone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """When to stop trying.
-
-    Attributes:
-        seconds: of wall clock, above 0; None for any. An epoch that has begun is finished.
-        attempts: at least 1.
-    """
-
-    seconds: float | None = 600.0
-    attempts: int = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """A network on its way, and what is known of it.
-
-    Attributes:
-        subject: the network.
-        findings: its errors and warnings, consequences among them.
-        roots: those that follow from no other, in the order in which they are treated.
-        selection: its answers to the selection part.
-        swaps: what operations did to it so far.
-        structural: its graph is no longer the one that came.
-    """
-
-    subject: Subject
-    findings: tuple[Finding, ...]
-    roots: tuple[Finding, ...]
-    selection: Judged
-    swaps: tuple[Swap, ...] = ()
-    structural: bool = False
-
-    @property
-    def codes(self) -> frozenset[str]:
-        """Codes of all findings."""
-        return frozenset(finding.code for finding in self.findings)
-
-    @property
-    def errors(self) -> frozenset[str]:
-        """Codes of the errors among them."""
-        return frozenset(f.code for f in self.findings if f.severity is Severity.ERROR)
+__all__ = ["INTERRUPTED", "URGENT", "Budget", "State", "Trial"]
 
 
 @dataclass(kw_only=True)
@@ -88,6 +46,8 @@ class Trial:
         seed: of whatever is random.
         budget: when to stop.
         progress: is told how far the work has come.
+        teacher: trains copies.
+        ahead: trains some before it is their turn.
         attempts: all that were made.
         skipped: what could not be tried, with reasons.
     """
@@ -97,9 +57,12 @@ class Trial:
     seed: int
     budget: Budget
     progress: Progress = silent
+    teacher: Teacher = field(default_factory=Teacher)
+    ahead: Ahead = field(default_factory=Ahead)
     attempts: list[Attempt] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     _began: float = field(default_factory=perf_counter)
+    _earlier: float = 0.0  # seconds that a run before this one has spent
 
     def state(
         self, subject: Subject, swaps: tuple[Swap, ...] = (), *, structural: bool = False
@@ -109,60 +72,93 @@ class Trial:
         report = diagnose(seen, self.rules, seed=self.seed, progress=silent)
         return State(
             subject=subject,
-            findings=tuple(_urgent(everything(report.findings))),
-            roots=tuple(sorted(_urgent(report.findings), key=_order)),
+            findings=tuple(urgent(everything(report.findings))),
+            roots=tuple(sorted(urgent(report.findings), key=order)),
             selection=judged(subject, self.parts.selection),
             swaps=swaps,
             structural=structural,
+            inconclusive=report.inconclusive,
         )
 
     def run(self, state: State) -> tuple[State, str]:
         """Treat one cause after another; return what the network has become, and why it ended."""
         tried: set[tuple[str, str]] = set()
-        while True:
-            pair = next(_waiting(state, tried), None)
-            if pair is None:
-                return self._challenged(state, tried)
-            over = self.over()
-            if over:
-                return state, over
-            code, kind = pair
-            tried.add((code, kind.name))
-            try:
+        try:
+            while True:
+                pairs = list(_waiting(state, tried))
+                over = self.over() if pairs else ""
+                if over:
+                    return state, over
+                if not pairs:
+                    return self._challenged(state, tried)
+                code, kind = pairs[0]
+                tried.add((code, kind.name))
+                self._look_ahead(state, pairs)
+                before, made = state, len(self.attempts)
                 state = self.attempt(state, kind(), code)
-            except KeyboardInterrupt:  # what was kept so far is not lost
-                return state, INTERRUPTED
+                if state is not before or len(self.attempts) == made:
+                    self.ahead.stop()  # what they train is no longer what would be tried
+        except KeyboardInterrupt:  # what was kept so far is not lost
+            return state, INTERRUPTED
+        finally:
+            self.ahead.stop()
+
+    def _look_ahead(self, state: State, pairs: Sequence[tuple[str, type[Treatment]]]) -> None:
+        """Let other processes train what comes next, and wait for what comes now."""
+        first = len(self.attempts) + 1
+        room = self.budget.attempts - len(self.attempts)
+        for number, (code, kind) in enumerate(pairs[: min(room, self.ahead.jobs)], first):
+            if kind.recipe is not None:
+                work = partial(self._train, state, kind, code, number)
+                self.ahead.begin((number, code, kind.name), work)
+        code, kind = pairs[0]
+        self.progress.note(f"{first}: {kind.name}")
+        self.ahead.wait((first, code, kind.name))
+
+    def _train(
+        self, state: State, kind: type[Treatment], code: str, number: int, progress: Progress
+    ) -> None:
+        """Train a copy, which the teacher keeps."""
+        kind().treat(replace(self._case(state, code, number), progress=progress))
 
     def over(self) -> str:
         """Return why no further attempt is made, "" if one may be."""
         if len(self.attempts) >= self.budget.attempts:
             return f"the budget of {self.budget.attempts} attempts is spent"
-        spent = perf_counter() - self._began
-        if self.budget.seconds is not None and spent >= self.budget.seconds:
-            return f"the budget of {self.budget.seconds:g} s is spent"
+        seconds = self.budget.seconds
+        if seconds is not None and self._left() == 0:
+            return f"the budget of {seconds:g} s is spent"
         return ""
 
     def _left(self) -> float | None:
         """Return the seconds that are left of the budget."""
         if self.budget.seconds is None:
             return None
-        return max(self.budget.seconds - (perf_counter() - self._began), 0.0)
+        spent = perf_counter() - self._began + self._earlier
+        return max(self.budget.seconds - spent, 0.0)
 
     def attempt(self, state: State, kind: Treatment, code: str) -> State:
         """Try a treatment on a copy; return the copy's state if it is kept, else the network's."""
         number, began = len(self.attempts) + 1, perf_counter()
         self.progress.note(f"{number}: {kind.name}")
-        findings = tuple(f for f in state.findings if f.code == code)
+        case = self._case(state, code, number)
         tried = Attempt(
             number=number,
             code=code,
-            layer=findings[0].layer if findings else "",
+            layer=case.findings[0].layer if case.findings else "",
             treatment=kind.name,
             before=state.selection.score,
         )
         try:
-            treated = kind.treat(self._case(state, findings, code, number))
-            after = self.state(treated.subject, structural=state.structural or treated.structural)
+            treated = kind.treat(case)
+            self._earlier += treated.elsewhere if treated.earlier else 0.0
+            after = self.state(
+                treated.subject,
+                (*state.swaps, *treated.swaps),
+                structural=state.structural or treated.structural,
+            )
+        except OutputError:
+            raise
         except DnnRepairError as error:
             self.skipped.append(f"{kind.name}{f', against {code}' if code else ''}: {error}")
             return state
@@ -177,7 +173,7 @@ class Trial:
                 left=tuple(sorted(after.codes)),
                 kept=kept,
                 reason=reason,
-                seconds=round(perf_counter() - began, 3),
+                seconds=round(perf_counter() - began + treated.elsewhere, 3),
             )
         )
         self.progress.advance(1)
@@ -195,11 +191,11 @@ class Trial:
             reason = f"{code} is cleared, and {reason}"
         return improved, reason
 
-    def _case(self, state: State, findings: tuple[Finding, ...], code: str, number: int) -> Case:
+    def _case(self, state: State, code: str, number: int) -> Case:
         return Case(
             subject=replace(state.subject, samples=self.parts.search),
             code=code,
-            findings=findings,
+            findings=tuple(f for f in state.findings if f.code == code),
             lesson=Lesson(
                 train=self.parts.search,
                 valid=self.parts.selection,
@@ -208,6 +204,7 @@ class Trial:
             generator=torch.Generator().manual_seed(self.seed + number),
             seconds=self._left(),
             progress=silent,
+            teacher=self.teacher,
         )
 
     def _challenged(self, state: State, tried: set[tuple[str, str]]) -> tuple[State, str]:
@@ -236,11 +233,3 @@ def _waiting(state: State, tried: set[tuple[str, str]]) -> Iterator[tuple[str, t
         for kind in suitable(code):
             if (code, kind.name) not in tried:
                 yield code, kind
-
-
-def _order(finding: Finding) -> tuple[int, int, str]:
-    return rank(finding.code), finding.severity.rank, finding.code
-
-
-def _urgent(findings: Iterable[Finding]) -> Iterator[Finding]:
-    return (finding for finding in findings if finding.severity in URGENT)

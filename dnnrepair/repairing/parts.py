@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.data.spread import spread
-from dnnrepair.errors import DataError
+from dnnrepair.errors import TooLittleDataError
 from dnnrepair.repair_report import RepairPart
 from dnnrepair.splitting import in_memory
 
@@ -69,7 +69,8 @@ def parts_of(
         shares: of the three parts.
 
     Raises:
-        DataError: there are no data, no labels, or too few samples.
+        TooLittleDataError: a part would be too small.
+        DataError: there are no data.
     """
     whole = in_memory(samples)
     judge = None if test is None else in_memory(test)
@@ -81,7 +82,7 @@ def parts_of(
                 f"{whole.name} holds {whole.size} samples, too few to train, choose and judge; "
                 f"give {_needed(wanted)} at least"
             )
-            raise DataError(message)
+            raise TooLittleDataError(message)
 
     def named(chosen: Tensor, name: str) -> ArraySamples:
         return whole.subset(chosen.numpy(), name)

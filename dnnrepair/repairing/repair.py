@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dnnrepair import __version__
 from dnnrepair.clock import Clock
-from dnnrepair.errors import DataError, ModelError, NothingToFixError
-from dnnrepair.observation import Task
 from dnnrepair.progress import Progress, silent
 from dnnrepair.repair_report import Course, RepairReport
+from dnnrepair.repairing.ahead import Ahead, free_memory, jobs_for
 from dnnrepair.repairing.baseline import at_random
+from dnnrepair.repairing.checking import check_found, check_subject
 from dnnrepair.repairing.course import INTERRUPTED, Budget, Trial
 from dnnrepair.repairing.judging import judged, verdict
 from dnnrepair.repairing.parts import SHARES, parts_of
+from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.report import ModelCard
 from dnnrepair.swap_report import SwapReport
 from dnnrepair.swapping.driver import Outcome
 from dnnrepair.swapping.operation import Swapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dnnrepair.data import Samples
     from dnnrepair.finding import Rule
+    from dnnrepair.recover.supplied import Train
     from dnnrepair.repairing.course import State
     from dnnrepair.repairing.judging import Judged
     from dnnrepair.repairing.parts import Parts
@@ -43,6 +48,13 @@ class RepairOptions:
         budget: when to stop.
         baseline: try as many treatments at random, for comparison.
         progress: is told how far the work has come.
+        train: trains copies, instead of recipes; see
+            :func:`dnnrepair.recover.supplied.recover_with`. None for none.
+        train_name: of that function, in words.
+        folder: where finished trainings are kept: if the repair is killed, the same call goes on
+            from there, to the same bits. None for nowhere.
+        jobs: copies that are trained at a time, as far as there is memory; from 2 on in processes
+            of their own with one thread each. What comes of it is the same.
     """
 
     seed: int = 0
@@ -51,6 +63,10 @@ class RepairOptions:
     budget: Budget = field(default_factory=Budget)
     baseline: bool = False
     progress: Progress = silent
+    train: Train | None = None
+    train_name: str = ""
+    folder: Path | None = None
+    jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +77,13 @@ class Repaired:
         report: all there is to say, but for what was written.
         swapped: the network in the end; the one that came if nothing was kept.
         before: the network as it came.
+        teacher: with the trainings that were kept; its ``forget`` deletes them.
     """
 
     report: RepairReport
     swapped: Swapped
     before: Subject
+    teacher: Teacher = field(default_factory=Teacher)
 
     @property
     def outcome(self) -> Outcome:
@@ -90,26 +108,36 @@ def repair(
 
     Raises:
         NothingToFixError: no error and no warning is found.
-        DataError: there are no data, no labels, or too few samples.
+        TooLittleDataError: there are too few samples to judge, or to find anything.
+        DataError: there are no data, or no labels.
         ModelError: only weights are known, or the network is no graph.
+        OutputError: trainings cannot be kept where they were to be.
     """
     options = options or RepairOptions()
+    check_subject(subject)
+    with _teacher(options) as teacher:
+        return _repaired(subject, rules, options, teacher)
+
+
+def _repaired(
+    subject: Subject, rules: Sequence[Rule], options: RepairOptions, teacher: Teacher
+) -> Repaired:
     clock = Clock()
-    _check(subject)
     parts = parts_of(subject.samples, options.test, options.seed, options.shares)
+    jobs, fewer = jobs_for(subject, parts.search, options.jobs, free_memory())
     trial = Trial(
         parts=parts,
         rules=rules,
         seed=options.seed,
         budget=options.budget,
         progress=options.progress,
+        teacher=teacher,
+        ahead=Ahead(jobs=jobs),
     )
     options.progress.stage("diagnosing", None)
     first = trial.state(replace(subject, samples=parts.seen))
     clock.lap("diagnosing")
-    if not first.roots:
-        message = f"no error and no warning in {subject.facts.model} on {parts.seen.size:,} samples"
-        raise NothingToFixError(message)
+    check_found(first, parts)
     options.progress.stage("treating", options.budget.attempts)
     last, reason = trial.run(first)
     clock.lap("treating")
@@ -128,42 +156,24 @@ def repair(
         accepted=bool(course.kept),
         reason=reason,
         skipped=tuple(trial.skipped),
-        notes=(*subject.notes, *_few(parts)),
+        notes=(*subject.notes, *_few(parts), *filter(None, [fewer])),
         seed=options.seed,
         stages=tuple(clock.stages),
         interrupted=reason == INTERRUPTED,
     )
     swapped = Swapped(subject=last.subject, swaps=last.swaps, structural=last.structural)
-    return Repaired(report=report, swapped=swapped, before=subject)
+    return Repaired(report=report, swapped=swapped, before=subject, teacher=teacher)
 
 
-def _check(subject: Subject) -> None:
-    """Make sure that there is what a repair needs.
-
-    Raises:
-        DataError: there are no data, or no labels.
-        ModelError: only weights are known, or the network is no graph.
-    """
-    if subject.samples is None or not subject.samples.labeled:
-        what = (
-            "there are no data"
-            if subject.samples is None
-            else (f"{subject.samples.name} has no labels")
-        )
-        message = (
-            f"{what}: what a treatment is worth cannot be told from weights alone, and nothing is "
-            "kept on them; give labeled data with --data (and --arch for a state dict)"
-        )
-        raise DataError(message)
-    if subject.facts.task is Task.GENERATE:
-        message = "a generator has no labels to be judged by; repair works on other networks"
-        raise ModelError(message)
-    if subject.running.mode != "graph":
-        message = (
-            "this network could not be exported as a graph, and only graphs can be changed; see "
-            "what torch.export says of it"
-        )
-        raise ModelError(message)
+@contextmanager
+def _teacher(options: RepairOptions) -> Iterator[Teacher]:
+    """Yield who trains; what processes train is kept at least until all is over."""
+    teacher = Teacher(function=options.train, name=options.train_name, folder=options.folder)
+    if options.folder is not None or options.jobs < 2:  # noqa: PLR2004 - one at a time
+        yield teacher
+        return
+    with TemporaryDirectory(prefix="dnnrepair-") as folder:
+        yield replace(teacher, folder=Path(folder))
 
 
 def _course(trial: Trial, last: State, before: Judged) -> Course:

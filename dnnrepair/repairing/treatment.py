@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from dnnrepair.causes import family
-from dnnrepair.recover import recover
 from dnnrepair.registry import Registry
 from dnnrepair.repairing.states import with_state
+from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.swapping.draft import Draft
-from dnnrepair.swapping.source import module_of
+from dnnrepair.swapping.source import module_of, source_of
 from dnnrepair.swapping.where import Where
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Case:
         generator: of whatever is random.
         seconds: that training may take, None for any.
         progress: is told how far the work has come.
+        teacher: trains.
     """
 
     subject: Subject
@@ -60,6 +61,7 @@ class Case:
     generator: torch.Generator
     seconds: float | None
     progress: Progress
+    teacher: Teacher = field(default_factory=Teacher)
 
     @property
     def where(self) -> Where:
@@ -77,6 +79,8 @@ class Treated:
         epochs: that it was trained.
         swaps: what operations did to its graph or to its numbers.
         structural: its graph changed, and not only numbers.
+        elsewhere: seconds that another process has trained it; 0 if this one did.
+        earlier: that was in a run before this one.
     """
 
     subject: Subject
@@ -84,6 +88,8 @@ class Treated:
     epochs: int = 0
     swaps: tuple[Swap, ...] = ()
     structural: bool = False
+    elsewhere: float = 0.0
+    earlier: bool = False
 
 
 class Treatment(ABC):
@@ -161,15 +167,19 @@ def trained(case: Case, treated: Treated, recipe: Recipe) -> Treated:
     steps = max(case.lesson.train.size // recipe.batch_size, 1)
     epochs = recipe.epochs * max(STEPS_AN_EPOCH, steps) // steps
     limited = replace(recipe, epochs=epochs, seconds=case.seconds)
-    module = module_of(Draft.of(treated.subject.running)).to(treated.subject.device)
-    found = recover(module, lesson, limited, generator=case.generator, progress=case.progress)
-    spent = len(found.history) - 1
-    said = f"trained for {spent} epochs, kept epoch {found.best}: {found.reason}"
+    draft = Draft.of(treated.subject.running)
+    module = module_of(draft).to(treated.subject.device)
+    found = case.teacher.teach(
+        module, source_of(draft), lesson, limited, case.generator, case.progress
+    )
+    state = {name: value.to(treated.subject.device) for name, value in found.state.items()}
     return replace(
         treated,
-        subject=with_state(treated.subject, found.module.state_dict()),
-        done=(*treated.done, said),
-        epochs=spent,
+        subject=with_state(treated.subject, state),
+        done=(*treated.done, found.said),
+        epochs=found.epochs,
+        elsewhere=found.elsewhere,
+        earlier=found.earlier,
     )
 
 

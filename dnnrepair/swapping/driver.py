@@ -76,6 +76,7 @@ def swap(
             swaps=(*done.swaps, *found.swaps),
             skipped=(*done.skipped, *(f"{step.asked}: {reason}" for reason in found.skipped)),
             structural=done.structural or found.structural,
+            reads=found.reads or done.reads,
         )
         progress.advance(1)
     judge = replace(subject, samples=judging)
@@ -83,7 +84,7 @@ def swap(
         tool_version=__version__,
         model=_card(subject),
         swaps=done.swaps,
-        overall=difference(judge, done.subject),
+        overall=difference(judge, done.subject, done.reads),
         skipped=done.skipped,
         structural=done.structural,
         notes=(*subject.notes, *notes),

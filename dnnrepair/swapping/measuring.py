@@ -17,7 +17,7 @@ from dnnrepair.rate import Rate
 from dnnrepair.swap_report import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dnnrepair.subject import Subject
 
@@ -60,12 +60,15 @@ def tolerance_of(subject: Subject) -> float:
 
 
 @torch.no_grad()
-def difference(before: Subject, after: Subject) -> Difference | None:
+def difference(
+    before: Subject, after: Subject, reads: Callable[[Tensor], Tensor] | None = None
+) -> Difference | None:
     """Return how the outputs of two networks for the same inputs differ.
 
     Args:
         before: the one, whose data are used; at most ``LIMIT`` inputs of them.
         after: the other.
+        reads: turns a batch of the first input into what the other takes; None if it is the same.
 
     Returns:
         None if there are no data, and none can be made up.
@@ -75,7 +78,10 @@ def difference(before: Subject, after: Subject) -> Difference | None:
         for batch in batches_of(before):
             count = len(batch.targets) if batch.targets is not None else len(batch.inputs[0])
             old.append(before.running.run(batch.inputs)[:count].cpu())
-            new.append(after.running.run(batch.inputs)[:count].cpu())
+            given = batch.inputs
+            if reads is not None:
+                given = (reads(given[0]), *given[1:])
+            new.append(after.running.run(given)[:count].cpu())
             targets.append(batch.targets)
     if not old:
         return None
@@ -87,6 +93,7 @@ def difference(before: Subject, after: Subject) -> Difference | None:
         inputs=samples.name if samples is not None else "made-up Gaussian inputs",
         samples=len(one),
         relative=_relative(one, two),
+        typical=_typical(one, two),
         agreement=_agreement(before, one, two),
         before=_right(before, one, labels),
         after=_right(after, two, labels),
@@ -116,6 +123,13 @@ def _relative(one: Tensor, two: Tensor) -> float:
         return float("inf")
     largest = float(one.abs().max()) or 1.0
     return float((two.double() - one.double()).abs().max()) / largest
+
+
+def _typical(one: Tensor, two: Tensor) -> float:
+    if one.shape != two.shape or not bool(two.isfinite().all()):
+        return float("inf")
+    largest = float(one.abs().max()) or 1.0
+    return float((two.double() - one.double()).square().mean().sqrt()) / largest
 
 
 def _agreement(subject: Subject, one: Tensor, two: Tensor) -> Rate | None:

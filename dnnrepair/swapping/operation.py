@@ -11,6 +11,7 @@ from dnnrepair.errors import DataError
 from dnnrepair.registry import Registry
 from dnnrepair.swap_report import Promise
 from dnnrepair.swapping.draft import Draft
+from dnnrepair.swapping.graphs import check_graph, check_whole
 from dnnrepair.swapping.measuring import difference, example_of, tolerance_of
 from dnnrepair.swapping.source import module_of, source_of
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from dnnrepair.subject import Subject
     from dnnrepair.swap_report import Difference, Swap
@@ -32,10 +33,13 @@ class Edited:
     Attributes:
         swaps: one for each kind of change, not measured yet.
         skipped: places where nothing was done, with reasons.
+        reads: turns a batch of the first input into what the network takes from now on; None
+            if that is the same.
     """
 
     swaps: tuple[Swap, ...]
     skipped: tuple[str, ...] = ()
+    reads: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +51,14 @@ class Swapped:
         swaps: what was done, measured on the subject's data.
         skipped: what was not done, with reasons.
         structural: the graph, its names or its shapes changed, and not only numbers.
+        reads: as of :class:`Edited`. The subject's data are still as they were.
     """
 
     subject: Subject
     swaps: tuple[Swap, ...] = ()
     skipped: tuple[str, ...] = ()
     structural: bool = False
+    reads: Callable[[Tensor], Tensor] | None = None
 
     @property
     def module(self) -> nn.Module:
@@ -92,20 +98,27 @@ class Operation(ABC):
         Raises:
             SettingError: no layer is meant, or one that cannot be changed.
             DataError: data are needed, and there are none.
-            ModelError: the network is no graph.
+            ModelError: the network is no graph, or its graph does not hold all of it.
         """
         if self.needs_data and subject.samples is None:
             message = f"{self.name} measures the layer's values: give data with --data"
             raise DataError(message)
+        check_graph(subject)
         draft = Draft.of(subject.running)
         edited = self.edit(draft, subject, where, generator)
+        if draft.structural:
+            check_whole(subject)
         after = finished(subject, draft)
-        found = difference(subject, after)
+        found = difference(subject, after, edited.reads)
         together = any(swap.promise is not Promise.EXACT for swap in edited.swaps)
         limit = float("inf") if together else tolerance_of(subject)
         swaps = tuple(_measured(swap, found, limit) for swap in edited.swaps)
         return Swapped(
-            subject=after, swaps=swaps, skipped=edited.skipped, structural=draft.structural
+            subject=after,
+            swaps=swaps,
+            skipped=edited.skipped,
+            structural=draft.structural,
+            reads=edited.reads,
         )
 
     @abstractmethod

@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dnnrepair.swapping.operation import Operation
+    from dnnrepair.swapping.operations.fold_input import FoldInput
 
 # What comes first must not undo, or measure before, what comes later.
 ORDER = (
     *("remove-softmax", "prune", "revive", "desaturate", "gated", "activation", "init"),
-    *("spectral-radius", "residual-scale", "layer-scale", "norm", "scale-input"),
+    *("spectral-radius", "residual-scale", "layer-scale", "norm", "dropout", "scale-input"),
     *("reestimate-bn", "temperature"),
 )
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
-_NUMBERS = {"residual-scale": "scale", "layer-scale": "scale", "spectral-radius": "radius"}
+_NUMBERS = {
+    "residual-scale": "scale",
+    "layer-scale": "scale",
+    "spectral-radius": "radius",
+    "dropout": "share",
+}
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place
 _FLAGS = frozenset({"remove-softmax", "scale-input", "reestimate-bn"})
@@ -51,7 +57,12 @@ class Step:
 
 
 def planned(
-    asked: Mapping[str, Sequence[str]], place: str = "", mode: str = "auto"
+    asked: Mapping[str, Sequence[str]],
+    place: str = "",
+    mode: str = "auto",
+    *,
+    sharpness: float | None = None,
+    fold: FoldInput | None = None,
 ) -> tuple[Step, ...]:
     """Return the steps that options stand for, in the order of :data:`ORDER`.
 
@@ -59,19 +70,26 @@ def planned(
         asked: values by option, such as ``{"norm": ["batch:conv1"]}``; a flag has one empty value.
         place: where, for values that do not say; everywhere if empty.
         mode: of activations, see ``dnnrepair.swapping.operations.activation``.
+        sharpness: of activations in the mode ``limit``.
+        fold: the normalization of the input that the network takes over; None for none.
 
     Raises:
         SettingError: a value has another form, or nothing is asked for.
     """
-    steps = tuple(_steps(asked, place or EVERYWHERE, mode))
+    more = {"mode": mode} | ({} if sharpness is None else {"sharpness": sharpness})
+    steps = tuple(_steps(asked, place or EVERYWHERE, more))
+    if fold is not None:
+        steps = (*steps, Step(operation=fold, place=EVERYWHERE, asked="--fold-input"))
     if not steps:
-        options = ", ".join(f"--{name}" for name in ORDER)
+        options = ", ".join(f"--{name}" for name in (*ORDER, "fold-input"))
         message = f"nothing is to be changed; ask for something: {options}"
         raise SettingError(message)
     return steps
 
 
-def _steps(asked: Mapping[str, Sequence[str]], place: str, mode: str) -> Iterable[Step]:
+def _steps(
+    asked: Mapping[str, Sequence[str]], place: str, more: Mapping[str, Any]
+) -> Iterable[Step]:
     for name in ORDER:
         for value in asked.get(name, ()):
             text = f"--{name} {value}".strip()
@@ -83,7 +101,7 @@ def _steps(asked: Mapping[str, Sequence[str]], place: str, mode: str) -> Iterabl
                 raise SettingError(message)
             settings = _settings(name, what, text)
             if name == "activation":
-                settings["mode"] = mode
+                settings |= more
             kind = operations["residual-scale" if name == "layer-scale" else name]
             yield Step(
                 operation=configured(kind, settings, f"--{name}"),
@@ -96,11 +114,13 @@ def _settings(name: str, what: str, text: str) -> dict[str, Any]:
     if name in _FLAGS or name in _PLACES:
         return {}
     if name == "activation":
-        old, equals, new = what.partition("=")
+        names, _, given = what.partition(",")
+        old, equals, new = names.partition("=")
         if not (new if equals else old):
             message = f"{text}: name the new activation, as in --activation relu=prelu"
             raise SettingError(message)
-        return {"old": old, "new": new} if equals else {"new": old}
+        chosen = {"old": old, "new": new} if equals else {"new": old}
+        return chosen | ({"settings": given} if given else {})
     if name == "temperature":
         return {} if what == _AUTO else {"value": _number(what, text)}
     if name in _NAMES:

@@ -41,7 +41,7 @@ def buffer(*shape, dtype=torch.float32):
 class Holder(nn.Module):
     """Parameters, buffers and other modules under their names."""
 
-    def __init__(self, **members):
+    def __init__(self, /, **members):  # a member may be called self
         super().__init__()
         for name, member in members.items():
             setattr(self, name, member)

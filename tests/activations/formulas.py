@@ -108,6 +108,17 @@ FORMULAS: dict[str, tuple[dict[str, Any], Function, Function]] = {
         lambda x: x * np.clip(x + 3, 0, 6) / 6,
         lambda x: np.where(x < -3, 0, np.where(x > 3, 1, (2 * x + 3) / 6)),
     ),
+    "hardtanh": (
+        {"min_val": -2.0, "max_val": 1.5},
+        lambda x: np.clip(x, -2, 1.5),
+        lambda x: np.where((x > -2) & (x < 1.5), 1, 0),
+    ),
+    "relu6": ({}, lambda x: np.clip(x, 0, 6), lambda x: np.where((x > 0) & (x < 6), 1, 0)),
+    "hardsigmoid": (
+        {},
+        lambda x: np.clip(x + 3, 0, 6) / 6,
+        lambda x: np.where(np.abs(x) < 3, 1 / 6, 0),
+    ),
     "ulu": ({"a1": 1.0, "a2": 2.0}, lambda x: ulu(x, 1, 2), lambda x: ulu_slope(x, 1, 2)),
     "aulu": ({"a1": 0.7, "a2": 1.5}, lambda x: ulu(x, 0.7, 1.5), lambda x: ulu_slope(x, 0.7, 1.5)),
     "xielu": (

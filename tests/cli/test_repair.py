@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_only_numbers_change_and_the_form_stays(dnnrepair: Run, stale: Path, her
 
 def test_what_changed_in_structure_is_loaded_by_plain_torch(dnnrepair: Run, stale: Path) -> None:
     here = stale.parent
-    more = ("--output", "fixed.pt", "--report", "report.json", "--baseline", "random")
+    more = ("--output", "fixed.pt", "--report", "report.json", "--random-baseline")
     said = dnnrepair("repair", *given(here / "healthy.pt", *more, arch="net.py:soft"))
     assert said.code == 0, said.err
     report = json.loads((here / "report.json").read_text())
@@ -154,6 +155,10 @@ def test_a_healthy_network_needs_nothing(dnnrepair: Run, stale: Path) -> None:
         (given("stale.pt", "--output", "stale.pt"), "will not write stale.pt: it is an input"),
         (given("stale.pt", "--output", "data.npz"), "will not write data.npz: it is an input"),
         (given("stale.pt", "--output", "f.pt", "--attempts", "0"), "x>=1"),
+        (given("stale.pt", "--output", "f.pt", "--jobs", "0"), "x>=1"),
+        (given("stale.pt", "--output", "f.pt", "--train", "teach"), "--train teach has no colon;"),
+        (given("stale.pt", "--output", "f.pt", "--train", "net.py:teach"), "raised AttributeError"),
+        (given("stale.pt", "--output", "f.pt", "--train", "no.py:teach"), "there is no file no.py"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -165,3 +170,84 @@ def test_bad_input_is_refused_in_one_line(
     assert words in said.err
     assert said.err.count("\n") == 1
     assert not said.out
+
+
+TEACH = """
+import torch
+from torch.nn import functional as F
+
+NUMBER = 3
+
+
+def teach(module, train, valid, generator):
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        F.cross_entropy(module(train.inputs[0]), train.targets).backward()
+        optimizer.step()
+"""
+
+
+def test_a_function_of_the_users_trains(dnnrepair: Run, stale: Path, here: Path) -> None:
+    (here / "mine.py").write_text(TEACH)
+    more = ("--train", "mine.py:teach", "--output", "fixed.pt", "--ignore", "BN")
+    said = dnnrepair("repair", *given(here / "healthy.pt", *more, arch="net.py:soft"))
+    assert said.code == 0, said.err
+    assert "trained by mine.py:teach: teach is done" in " ".join(said.out.split())
+    assert (here / "fixed.py").exists()
+    said = dnnrepair("repair", *given(stale, "--train", "mine.py:NUMBER", "--dry-run"))
+    assert said.code == 2
+    assert "--train mine.py:NUMBER is int, which cannot be called" in said.err
+
+
+def test_a_killed_run_goes_on_where_it_was(dnnrepair: Run, stale: Path, here: Path) -> None:
+    command = ("repair", *given(here / "healthy.pt", "--output", "fixed.pt", arch="net.py:soft"))
+    child = os.fork()
+    if not child:
+        from dnnrepair.repairing import teaching
+
+        teaching.Teacher._taught = lambda *_, **__: os.kill(os.getpid(), 9)  # type: ignore[assignment, method-assign]
+        try:
+            dnnrepair(*command)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert stale.exists()
+    assert (here / "fixed.pt.trainings").is_dir()
+    assert not (here / "fixed.pt").exists()
+    said = dnnrepair(*command)
+    assert said.code == 0, said.err
+    assert (here / "fixed.pt").exists()
+    assert not (here / "fixed.pt.trainings").exists()
+
+
+def test_too_few_samples_say_nothing_and_that_is_code_3(
+    dnnrepair: Run, stale: Path, here: Path
+) -> None:
+    assert stale.exists()
+    with np.load(here / "data.npz") as held:
+        x, y = held["x"], held["y"]
+    np.savez(here / "data.npz", x=x[:120], y=y[:120])
+    said = dnnrepair("repair", *given(here / "healthy.pt", "--output", "f.pt", "--select", "NUM"))
+    assert said.code == 3
+    assert said.err.startswith("inconclusive: no error and no warning in")
+    assert "which is no proof of health: 96 samples observed" in said.err
+    np.savez(here / "data.npz", x=x[:12], y=y[:12])
+    said = dnnrepair("repair", *given(here / "healthy.pt", "--output", "f.pt"))
+    assert said.code == 3
+    assert "too few to train, choose and judge" in said.err
+    assert not (here / "f.pt").exists()
+
+
+def test_what_a_project_sets_for_diagnose_does_not_stop_a_repair(
+    dnnrepair: Run, stale: Path, here: Path
+) -> None:
+    text = '[tool.dnnrepair]\nbaseline = "old.json"\nfail-on = "warning"\nattempts = 1\n'
+    (here / "pyproject.toml").write_text(text)
+    said = dnnrepair("repair", *given(stale, "--output", "fixed.pt"))
+    assert said.code == 0, said.err
+    (here / "pyproject.toml").write_text('[tool.dnnrepair]\nbassline = "old.json"\n')
+    said = dnnrepair("repair", *given(stale, "--output", "other.pt"))
+    assert said.code == 2
+    assert "has no key 'bassline'; did you mean 'baseline'?" in said.err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -136,6 +139,13 @@ def test_the_report_has_every_format(dnnrepair: Run, asked: tuple[Any, ...], her
 BAD: list[tuple[tuple[str, ...], str]] = [
     (("--activation", "relu=prelo", "--dry-run"), "did you mean 'prelu'"),
     (("--activation", "relu=prelu:9", "--dry-run"), "no layer matches '9'; near ones: 0"),
+    (("--activation", "relu=polynomial,degree=0:0", "--dry-run"), "numbers from 1 to 63, not 0"),
+    (("--activation", "relu=leaky_relu,slope=2", "--dry-run"), "leaky_relu has no setting 'slope'"),
+    (("--activation", "relu=tanh:0", "--limit", "9", "--dry-run"), "no tanh tends to relu"),
+    (("--activation", "relu=silu", "--limit", "0", "--dry-run"), "finite numbers above 0, not 0"),
+    (("--plain", "--limit", "9", "--dry-run"), "--plain and --limit exclude each other"),
+    (("--fold-input", "--dry-run"), "give --mean, --std or --scale with --fold-input"),
+    (("--fold-input", "--mean", "1,2", "--dry-run"), "2 numbers for mean or std, but the data"),
     (("--norm", "batch:0"), "name the file to write with --output, or give --dry-run"),
     (("--dry-run",), "nothing is to be changed; ask for something: --remove-softmax"),
     (("--plain", "--blend", "--dry-run"), "--plain and --blend exclude each other"),
@@ -159,6 +169,182 @@ def test_bad_input_is_one_line_and_code_2(
     assert said.out == ""
     assert said.err.count("\n") == 1
     assert {f.name: f.read_bytes() for f in here.iterdir() if f.is_file()} == files
+
+
+ODD = """
+import torch
+from torch import nn
+
+
+def frozen():
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    return net[0].requires_grad_(False) and net
+
+
+class Quantized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.ones(16, 8, dtype=torch.int8))
+
+    def forward(self, x):
+        import torch.ao.quantization.fx._decomposed
+
+        weight = torch.ops.quantized_decomposed.dequantize_per_channel(
+            self.weight, torch.full((16,), 0.01), torch.zeros(16, dtype=torch.int64),
+            0, -127, 127, torch.int8,
+        )
+        return nn.functional.linear(x, weight)
+
+
+def quantized():
+    return nn.Sequential(Quantized(), nn.ReLU(), nn.Linear(16, 4))
+
+
+class Branching(nn.Sequential):
+    def forward(self, x):
+        y = super().forward(x)
+        return y if float(y.sum()) > 0 else -y
+
+
+def branching():
+    return Branching(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+
+
+class Conditional(nn.Sequential):
+    def forward(self, x):
+        y = super().forward(x)
+        return torch.cond(y.sum() > 0, lambda y: y + 0.0, lambda y: -y, (y,))
+
+
+def conditional():
+    return Conditional(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+"""
+REFUSED = [
+    ("frozen", "relu=prelu:0", "0 is frozen (requires_grad is False); unfreeze it first"),
+    ("quantized", "relu=prelu", "is quantized; change the network before it is quantized"),
+    ("branching", "relu=prelu", "could not be exported as a graph, and only graphs can be changed"),
+    ("branching", "relu=prelu", "write branches that depend on values as torch.where"),
+    ("conditional", "relu=prelu", "the graph holds cond (control flow"),
+]
+
+
+@pytest.mark.parametrize(("kind", "asked", "message"), REFUSED)
+def test_networks_that_cannot_be_changed_are_refused_in_one_line(
+    dnnrepair: Run, data: Path, here: Path, kind: str, asked: str, message: str
+) -> None:
+    (here / "odd.py").write_text(ODD)
+    if kind == "quantized":
+        pytest.importorskip("torch.ao.quantization.fx._decomposed")
+    scope: dict[str, Any] = {}
+    exec(ODD, scope)
+    torch.save(scope[kind]().state_dict(), here / "odd.pt")
+    said = dnnrepair(
+        *("swap", here / "odd.pt", "--arch", f"odd.py:{kind}", "--data", data),
+        *("--activation", asked, "--output", "new.pt"),
+    )
+    assert said.code == 2
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert not (here / "new.pt").exists()
+
+
+class Deciding(nn.Module):
+    """Goes round in a loop, which torch's converter does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x).relu()
+        done = 0
+        while done < y.size(1) // 8:
+            y = y * 1.5
+            done += 1
+        found: torch.Tensor = self.last(y)
+        return found
+
+
+def test_a_script_that_branches_is_changed_in_numbers_only(
+    dnnrepair: Run, data: Path, here: Path
+) -> None:
+    with quiet():
+        torch.jit.save(torch.jit.script(Deciding()), here / "loop.pt")
+    arguments = ("swap", here / "loop.pt", "--data", data)
+    said = dnnrepair(*arguments, "--activation", "relu=prelu", "--output", "new.pt")
+    assert said.code == 2
+    assert "decides by its data what to do" in said.err
+    said = dnnrepair(*arguments, "--init", "he:first", "--output", "new.pt")
+    assert said.code == 0, said.err
+
+
+def test_a_normalization_is_folded_in(dnnrepair: Run, asked: tuple[Any, ...], here: Path) -> None:
+    given = ("--scale", "0.5", "--mean", "1", "--std", "4")
+    said = dnnrepair("swap", *asked, *given, "--fold-input", "--output", "raw.pt")
+    assert said.code == 0, said.err
+    assert "give inputs as they are stored from now on" in " ".join(said.out.split())
+    assert not (here / "raw.py").exists(), "only numbers changed"
+    x = torch.from_numpy(np.load(here / "data.npz")["x"])
+    answers = []
+    for name, inputs in (("model.pt", (x * 0.5 - 1) / 4), ("raw.pt", x)):
+        module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+        module.load_state_dict(torch.load(here / name, weights_only=True))
+        with torch.no_grad():
+            answers.append(module(inputs))
+    assert torch.allclose(answers[0], answers[1], atol=1e-5)
+
+
+def test_a_polynomial_says_what_the_outputs_take(
+    dnnrepair: Run, asked: tuple[Any, ...], here: Path
+) -> None:
+    said = dnnrepair("swap", *asked, "--activation", "relu=pann,precision=6", "--output", "p.pt")
+    assert said.code == 0, said.err
+    text = " ".join(said.out.split())
+    assert "precision 6, on [-" in text
+    assert "outputs differ by at most" in text
+    assert "in the mean)" in text
+    state = torch.load(here / "p.pt", weights_only=True)
+    assert any(name.endswith(".stages") for name in state)
+    scope: dict[str, Any] = {}
+    exec((here / "p.py").read_text(), scope)
+    scope["Net"]().load_state_dict(state)
+
+
+def test_weights_are_drawn_to_match_what_follows(
+    dnnrepair: Run, asked: tuple[Any, ...], here: Path
+) -> None:
+    said = dnnrepair("swap", *asked, "--init", "auto", "--output", "new.pt")
+    assert said.code == 0, said.err
+    assert "0 by he_normal, gain 1.41; 2 by xavier_normal, gain 1" in " ".join(said.out.split())
+    dnnrepair("swap", *asked, "--init", "matched", "--output", "same.pt")
+    one, other = (torch.load(here / name, weights_only=True) for name in ("new.pt", "same.pt"))
+    assert all(identical(one[name], other[name]) for name in one)
+
+
+PLAIN = """
+import sys, torch
+sys.modules["dnnrepair"] = None
+from new import Net
+net = Net()
+net.load_state_dict(torch.load("new.pt", weights_only=True))
+torch.save(net.eval()(torch.load("x.pt", weights_only=True)).detach(), "y.pt")
+"""
+
+
+def test_plain_torch_loads_what_was_written(
+    dnnrepair: Run, asked: tuple[Any, ...], here: Path
+) -> None:
+    changes = ("--activation", "relu=prelu", "--norm", "batch:0", "--norm", "weight:0")
+    assert dnnrepair("swap", *asked, *changes, "--output", "new.pt").code == 0
+    x = torch.from_numpy(np.load(here / "data.npz")["x"])
+    torch.save(x, here / "x.pt")
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", PLAIN], cwd=here, check=True, env=clean)
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    module.load_state_dict(torch.load(here / "model.pt", weights_only=True))
+    with torch.no_grad():
+        expected = module(x)
+    assert torch.allclose(torch.load(here / "y.pt", weights_only=True), expected, atol=1e-5)
 
 
 def test_data_are_asked_for_where_they_are_needed(dnnrepair: Run, network: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -95,6 +96,10 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.add(tag)
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_output_does_not_drift(golden: Callable[[str, str], None]) -> None:
+    golden("course.txt", render(REPORT, "text"))
 
 
 def test_every_format_tells_harm_beside_benefit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 RECIPE = Recipe(epochs=6, schedule="OneCycleLR", stopping=EarlyStopping(patience=None))
 KILLED = """
 import os
+import signal
 import torch
 from torch import nn
 from dnnrepair.data import ArraySamples
@@ -33,7 +35,7 @@ lesson = Lesson(train=ArraySamples((x[:240],), y[:240], "training data"),
 
 def kill(epoch):
     if epoch.number == 3:
-        os._exit(9)  # before epoch 3 is kept
+        os.kill(os.getpid(), signal.SIGKILL)  # before epoch 3 is kept
 
 recover(network, lesson, Recipe(epochs=6, schedule="OneCycleLR",
         stopping=EarlyStopping(patience=None)),
@@ -71,7 +73,7 @@ def test_a_killed_process_loses_nothing_that_was_kept(
     y = torch.cat([lesson.train.targets, lesson.valid.targets])
     torch.save((x, y, network), here / "given.pt")
     done = subprocess.run([sys.executable, "-c", KILLED], check=False, cwd=here, env=ENVIRONMENT)
-    assert done.returncode == 9
+    assert done.returncode == -signal.SIGKILL
     straight = train(network, lesson, None)
     resumed = train(network, lesson, here / "kept")
     assert resumed.notes == (f"went on after epoch 2, from {here / 'kept'}",)

@@ -19,12 +19,14 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("activation", {"new": "mish", "mode": "blend"}),
         ("residual-scale", {"scale": 0.2}),
         ("norm", {"kind": "weight"}),
+        ("dropout", {"share": 0.3}),
         *SHARED,
     ),
     torch.float64: (
         ("activation", {"new": "taaf"}),
         ("residual-scale", {"scale": 0.3, "per_channel": True}),
         ("norm", {"kind": "layer"}),
+        ("norm", {"kind": "rms"}),
         *SHARED,
     ),
 }
@@ -93,7 +95,7 @@ def test_grafts_of_the_catalogue_are_exact(name: str, new: str) -> None:
 def test_a_promise_that_is_not_kept_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     from dnnrepair.swapping.operations import residual
 
-    monkeypatch.setattr(residual, "_tensors", lambda *_: ["head.bias"])  # compensates elsewhere
+    monkeypatch.setattr(residual, "tensors_of", lambda *_: ["head.bias"])  # compensates elsewhere
     (swap,) = applied(reference("resnet20"), "residual-scale").swaps
     assert swap.promise is Promise.CHANGES
     assert swap.reason.startswith("exact in theory, but outputs differ by")

@@ -275,6 +275,79 @@ def test_lsuv_gives_every_layer_deviation_1() -> None:
         x = z.tanh()
 
 
+def test_data_dependent_weights_give_every_unit_mean_0_and_deviation_1() -> None:
+    before = network([nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 8, bias=False), nn.ReLU(),
+                      nn.Linear(8, 3)])  # fmt: skip
+    after = applied(before, "init", rule="data-dependent").subject
+    x = inputs_of(before)
+    for name in ("0", "2", "4"):
+        z = F.linear(x, after.tensors[f"{name}.weight"], after.tensors[f"{name}.bias"])
+        assert torch.allclose(z.mean(0), torch.zeros(z.shape[1]), atol=1e-4)
+        assert torch.allclose(z.std(0, correction=0), torch.ones(z.shape[1]), atol=1e-3)
+        x = z.relu()
+
+
+def test_residual_blocks_begin_as_the_identity() -> None:
+    before = reference("resnet20")
+    found = applied(before, "init", rule="zero-residual")
+    (swap,) = found.swaps
+    assert "blocks.0.bn2" in swap.layers
+    after = found.subject
+    assert not after.tensors["blocks.0.bn2.weight"].any()
+    assert not after.tensors["blocks.0.bn2.bias"].any()
+    assert torch.equal(
+        after.tensors["blocks.0.conv1.weight"], before.tensors["blocks.0.conv1.weight"]
+    )
+    seen: dict[str, Tensor] = {}
+
+    def watch(site: Any, _arguments: Any, value: Any) -> None:
+        seen[site.name] = value
+
+    with torch.no_grad():
+        after.running.run([inputs_of(before)], watch=watch)
+    from dnnrepair.residual import residuals
+
+    first = residuals(before.running.sites)[0]
+    assert torch.equal(seen[first.site.name], seen[first.skip])
+
+
+def test_dropout_acts_in_training_only_and_once() -> None:
+    before = network([nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 64), nn.SELU(), nn.Linear(64, 3)])
+    found = applied(before, "dropout", share=0.4)
+    (swap,) = found.swaps
+    assert swap.promise is Promise.EXACT
+    assert swap.layers == ("0", "2")
+    x = inputs_of(before)
+    assert torch.equal(answer(found.subject, x), answer(before, x))
+    assert "F.alpha_dropout(" in found.source
+    module = found.module.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        noisy = torch.stack([module(x) for _ in range(200)]).detach()
+    assert float(noisy.std(0).mean()) > 0.05
+    assert torch.equal(module.eval()(x), answer(before, x))
+    with pytest.raises(SettingError, match="0: it is followed by dropout already"):
+        applied(found.subject, "dropout", "0")
+    with pytest.raises(SettingError, match=r"dropout takes a share in \(0, 1\), not 1"):
+        applied(before, "dropout", share=1.0)
+
+
+def test_an_rms_norm_begins_without_effect_and_is_torchs_own() -> None:
+    before = network([nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3)])
+    found = applied(before, "norm", "0", kind="rms")
+    x = inputs_of(before)
+    assert torch.equal(answer(found.subject, x), answer(before, x))
+    module = found.module
+    with torch.no_grad():
+        module.get_parameter("layer_0_norm.share").fill_(1.0)
+        z = F.linear(x, before.tensors["0.weight"], before.tensors["0.bias"])
+        hidden = F.rms_norm(z, [10], eps=1e-5).relu()
+        expected = F.linear(hidden, before.tensors["2.weight"], before.tensors["2.bias"])
+        assert torch.allclose(module(x), expected, atol=1e-5)
+    with pytest.raises(SettingError, match="conv1 gives channels before positions; take layer or"):
+        applied(reference("cnn"), "norm", "conv1", kind="rms")
+
+
 def test_saturated_units_come_back_and_outputs_stay_near() -> None:
     before = network([nn.Linear(6, 10), nn.Tanh(), nn.Linear(10, 3)])
     state = dict(before.state)

@@ -74,6 +74,29 @@ def test_a_tangled_network_is_written_out() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["self", "members", "name", "lambda", "0"])
+def test_members_may_have_any_name(name: str) -> None:
+    inner, outer = nn.Module(), nn.Linear(3, 2)
+    inner.add_module("outer", outer)
+    outer.add_module(name, nn.Linear(3, 3))
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = outer(outer.get_submodule(name)(x).relu())
+            return y
+
+    module = Named().eval()
+    x = torch.randn(8, 3, generator=rng())
+    written = module_of(Draft.of(subject_of(module, (x, torch.arange(8) % 2)).running))
+    assert set(written.state_dict()) == set(module.state_dict())
+    with torch.no_grad():
+        assert torch.equal(written(x), module(x))
+
+
 def test_batch_norm_and_dropout_follow_the_mode_of_the_module() -> None:
     module, x = tangled()
     written = module_of(Draft.of(subject_of(module, (x, torch.arange(20) % 6)).running)).train()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.activations import Activation, Graft, exact, find, fit, wrapped
+from dnnrepair.activations import Activation, Graft, find, wrapped
 from dnnrepair.activations.activation import activations
-from dnnrepair.errors import DataError, SettingError
+from dnnrepair.errors import SettingError
 from dnnrepair.settings import settings_of
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine
+from dnnrepair.swapping.choosing import Chooser
 from dnnrepair.swapping.inline import inlined, kind_of, prepared
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.spread import some_inputs
@@ -27,23 +29,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
 
-MODES = ("auto", "plain", "blend")
 _Key = tuple[str, int | None, tuple[int, ...]]  # an activation, its channels, a sample's shape
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Choice:
-    """What comes in place of one activation.
-
-    Attributes:
-        graft: the new activation, and how it is put in.
-        promise: what that owes to the function.
-        words: how it was chosen.
-    """
-
-    graft: Graft
-    promise: Promise
-    words: str = ""
 
 
 @operation("activation")
@@ -55,12 +41,15 @@ class ReplaceActivation(Operation):
     ``alpha h(beta z + gamma) + delta``, four learned numbers that bring it nearest to the old one
     on what the layer reads. ``plain``: with its own settings, whatever that does to the outputs.
     ``blend``: ``(1 - share) old + share new`` with a buffer ``share`` that is 0 until training
-    raises it.
+    raises it. ``limit``: as a function that becomes the old one as its sharpness grows.
+    Polynomials are fitted to the old one itself, on the range of what the layer reads.
     """
 
     new: str = "prelu"  # its name
     old: str = ""  # name of the one that goes; any if empty
-    mode: str = "auto"  # one of auto, plain, blend
+    mode: str = "auto"  # one of auto, plain, blend, limit
+    settings: str = ""  # of the new one, such as degree=5,norm=minimax
+    sharpness: float = 20.0  # of the mode limit, above 0
     per_channel: bool = True  # learn a number for each channel, where channels are dimension 1
 
     def edit(
@@ -68,11 +57,9 @@ class ReplaceActivation(Operation):
     ) -> Edited:
         """Replace them; see :meth:`Operation.edit`."""
         del generator
-        new = find(self.new)
+        chooser = self._chooser()
+        new = chooser.activation()
         old = find(self.old).name if self.old else ""
-        if self.mode not in MODES:
-            message = f"activations are swapped in the modes {', '.join(MODES)}, not {self.mode!r}"
-            raise SettingError(message)
         sites = subject.running.sites
         kept, skipped = allowed(subject, _chosen(sites, where, old, new.name), where)
         reasons = list(skipped)
@@ -83,7 +70,11 @@ class ReplaceActivation(Operation):
                 reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
                 continue
             try:
-                choice = self._choice(draft, subject, site, new)
+                choice = chooser.choose(
+                    site.layer or site.name,
+                    partial(activation_at, site, draft),
+                    partial(_seen, subject, site),
+                )
                 self._put(draft, sites, site, choice.graft, ready)
             except SettingError as error:
                 if where.named:
@@ -112,39 +103,28 @@ class ReplaceActivation(Operation):
             operation=self.name,
             layers=layers,
             summary=f"{old} became {new} after {listed(layers)}",
-            settings=(f"new = {new}", f"mode = {self.mode}"),
+            settings=(f"new = {new}", f"mode = {self.mode}", *self._told()),
             promise=promise,
             reason="; ".join(reasons),
         )
 
-    def _choice(self, draft: Draft, subject: Subject, site: Site, new: Activation) -> _Choice:
-        if self.mode == "blend":
-            return _Choice(
-                graft=Graft(activation=new),
-                promise=Promise.EXACT,
-                words="its share is 0 until training raises it",
-            )
-        if self.mode == "plain":
-            return _Choice(
-                graft=Graft(activation=new), promise=Promise.CHANGES, words="put in as it is"
-            )
-        old = activation_at(site, draft)
-        graft = exact(old, new.name)
-        if graft is not None:
-            return _Choice(graft=graft, promise=Promise.EXACT, words=_parameters(graft.activation))
-        if new.inputs != 1:
-            message = f"{site.layer}: no {new.name} equals {old.name}, and none can be fitted to it"
-            raise SettingError(message)
-        if subject.samples is None:
-            message = (
-                f"no {new.name} equals {old.name}, and the nearest is found on what the layer "
-                "reads: give data with --data, or take --plain"
-            )
-            raise DataError(message)
-        found = fit(old, new, some_inputs(subject, [site])[site.name])
-        nearest = wrapped(new, found.wrap)
-        words = f"{found.relative:.2g} of a deviation off, on the layer's own inputs"
-        return _Choice(graft=Graft(activation=nearest), promise=Promise.CLOSEST, words=words)
+    def _told(self) -> tuple[str, ...]:
+        """Return the settings of the new one, one by one."""
+        given = tuple(pair.strip().replace("=", " = ") for pair in self.settings.split(",") if pair)
+        return (*given, *([f"sharpness = {self.sharpness:g}"] if self.mode == "limit" else []))
+
+    def _chooser(self) -> Chooser:
+        pairs = [pair.partition("=") for pair in self.settings.split(",") if pair.strip()]
+        for name, _, value in pairs:
+            if not name.strip() or not value.strip():
+                message = f"{self.new},{self.settings}: write settings as name=value"
+                raise SettingError(message)
+        return Chooser(
+            new=self.new,
+            mode=self.mode,
+            settings={name.strip(): value.strip() for name, _, value in pairs},
+            sharpness=self.sharpness,
+        )
 
     def _put(
         self, draft: Draft, sites: Sites, site: Site, graft: Graft, ready: dict[_Key, Draft]
@@ -204,12 +184,9 @@ def _chosen(sites: Sites, where: Where, old: str, new: str) -> tuple[Site, ...]:
     )
 
 
-def _parameters(activation: Activation) -> str:
-    settings = activation.settings
-    said = ", ".join(
-        f"{name} {value:.4g}" for name, value in settings.items() if isinstance(value, float)
-    )
-    return f"with {said}" if said else ""
+def _seen(subject: Subject, site: Site) -> Tensor | None:
+    """Return what an activation reads on the data, None if there are none."""
+    return None if subject.samples is None else some_inputs(subject, [site])[site.name]
 
 
 def _blended(draft: Draft, old: fx.Node, new: fx.Node, place: str) -> fx.Node:

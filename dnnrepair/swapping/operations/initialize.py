@@ -13,10 +13,12 @@ from dnnrepair.activations.activation import activations
 from dnnrepair.errors import DataError, SettingError
 from dnnrepair.initializers import Fans, Initializer, find, matching
 from dnnrepair.observation import Role
+from dnnrepair.residual import residuals
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.affine import Affine
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.operations.residual import last_of, tensors_of
 from dnnrepair.swapping.spread import given
 from dnnrepair.swapping.where import allowed, listed
 
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
 
-MATCHED, LSUV = "matched", "lsuv"
+MATCHED, LSUV, STANDARDIZED = "matched", "lsuv", "data-dependent"
+_AUTO = (MATCHED, "auto")
+_ON_DATA = (LSUV, STANDARDIZED)
+ZERO_RESIDUAL = "zero-residual"
 _DRAWN = (Kind.AFFINE, Kind.RECURRENT, Kind.EMBEDDING)
 _WEIGHTS = (Role.WEIGHT, Role.RECURRENT, Role.EMBEDDING)
 _OWN_GAIN = ("lecun", "zero")  # rules that fix their gain
+_TINY = 1e-10  # variance that is added, so that a constant unit stays finite
 _NEAR, _TRIES = 0.1, 10  # of LSUV: deviation from 1, and how often it may rescale
 
 
@@ -39,22 +45,27 @@ _NEAR, _TRIES = 0.1, 10  # of LSUV: deviation from 1, and how often it may resca
 class Initialize(Operation):
     """Weights are drawn anew by a rule, and biases set to 0: what was learned there is lost.
 
-    ``matched`` takes the rule and the gain that suit the activation after the layer, ``lsuv``
-    orthogonal weights scaled until the layer's outputs have deviation 1 on the data (Mishkin and
-    Matas 2015, arXiv:1511.06422). Other rules take the gain of the activation after the layer,
-    except those that fix it.
+    ``matched``, or ``auto``, takes the rule and the gain that suit the activation after the layer,
+    ``lsuv`` orthogonal weights scaled until the layer's outputs have deviation 1 on the data
+    (Mishkin and Matas 2015, arXiv:1511.06422), ``data-dependent`` weights whose units are scaled
+    and shifted until each has mean 0 and deviation 1 there (Salimans and Kingma 2016,
+    arXiv:1602.07868, eq. 6). ``zero-residual`` sets the last layer of each residual branch to 0,
+    so that blocks begin as the identity (Goyal et al. 2017, arXiv:1706.02677). Other rules take the
+    gain of the activation after the layer, except those that fix it.
     """
 
-    rule: str = MATCHED  # name of an initializer, matched or lsuv
+    rule: str = MATCHED  # an initializer, auto, lsuv, data-dependent, zero-residual
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
     ) -> Edited:
         """Draw them; see :meth:`Operation.edit`."""
-        if self.rule not in (MATCHED, LSUV):
+        if self.rule == ZERO_RESIDUAL:
+            return _silenced(draft, subject, where)
+        if self.rule not in (*_AUTO, *_ON_DATA):
             find(self.rule)
-        if self.rule == LSUV and subject.samples is None:
-            message = "lsuv scales by what layers give: give data with --data"
+        if self.rule in _ON_DATA and subject.samples is None:
+            message = f"{self.rule} scales by what layers give: give data with --data"
             raise DataError(message)
         sites = subject.running.sites
         chosen = where.choose(sites, lambda site: site.kind in _DRAWN, "layers with weights")
@@ -68,7 +79,8 @@ class Initialize(Operation):
         swap = Swap(
             operation=self.name,
             layers=tuple(dict.fromkeys(site.layer for site in kept)),
-            summary=f"weights drawn again: {words}{' (lsuv)' if self.rule == LSUV else ''}",
+            summary=f"weights drawn again: {words}"
+            + (f" ({self.rule})" if self.rule in _ON_DATA else ""),
             settings=(f"rule = {self.rule}",),
             promise=Promise.CHANGES,
             reason="what was learned there is lost: train the network again",
@@ -79,9 +91,9 @@ class Initialize(Operation):
         """Return the rule for a layer and its gain."""
         following = _activation(sites, site)
         known = following if following in activations else ""
-        if self.rule == LSUV:
-            return find("orthogonal"), 1.0
-        if self.rule == MATCHED:
+        if self.rule in _ON_DATA:
+            return find("orthogonal" if self.rule == LSUV else "lecun_normal"), 1.0
+        if self.rule in _AUTO:
             if not known:
                 return find("xavier_normal"), 1.0
             found = matching(find_activation(known))
@@ -111,8 +123,9 @@ class Initialize(Operation):
             elif info.role is not Role.BIAS:
                 continue
             draft.change(info.name, fresh.to(value.device))
-        if self.rule == LSUV and site.kind is Kind.AFFINE:
-            _calibrate(draft, subject, Affine.of(site, subject.running.sites))
+        if site.kind is Kind.AFFINE and self.rule in _ON_DATA:
+            layer = Affine.of(site, subject.running.sites)
+            (_calibrate if self.rule == LSUV else _standardize)(draft, subject, layer)
 
 
 def fans(info: TensorInfo, site: Site) -> Fans:
@@ -156,3 +169,34 @@ def _calibrate(draft: Draft, subject: Subject, layer: Affine) -> None:
         if abs(std - 1) < _NEAR:
             return
         draft.change(layer.weight, draft.tensors[layer.weight].double() / std)
+
+
+def _standardize(draft: Draft, subject: Subject, layer: Affine) -> None:
+    """Give each unit of a layer mean 0 and deviation 1 on the data."""
+    seen = given(subject, layer.site, draft.program())
+    scale = (seen.variance + _TINY).rsqrt()
+    weight = draft.tensors[layer.weight]
+    scaled = layer.scaled_rows(weight.double().cpu(), scale)
+    draft.change(layer.weight, scaled.to(weight.device))
+    layer.shift(draft, (-seen.mean * scale).to(weight.device))
+
+
+def _silenced(draft: Draft, subject: Subject, where: Where) -> Edited:
+    """Set the last layer of each residual branch to 0."""
+    sites = subject.running.sites
+    known = {found.site.name: found for found in residuals(sites)}
+    chosen = where.choose(sites, lambda site: site.name in known, "residual additions")
+    kept, skipped = allowed(subject, chosen, where)
+    last = [last_of(sites, known[site.name]) for site in kept]
+    for name in [name for site in last for name in tensors_of(sites, site)]:
+        draft.change(name, torch.zeros_like(draft.tensors[name]))
+    layers = tuple(dict.fromkeys(site.layer for site in last))
+    swap = Swap(
+        operation="init",
+        layers=layers,
+        summary=f"{listed(layers)} set to 0: residual blocks begin as the identity",
+        settings=(f"rule = {ZERO_RESIDUAL}",),
+        promise=Promise.CHANGES,
+        reason="what was learned there is lost: train the network again",
+    )
+    return Edited(swaps=(swap,), skipped=skipped)

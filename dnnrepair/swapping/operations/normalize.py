@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.spread import Spread
     from dnnrepair.swapping.where import Where
 
-KINDS = ("batch", "layer", "weight")
+KINDS = ("batch", "layer", "rms", "weight")
 _EPS = 1e-5  # torch's
 _MOMENTUM = 0.1  # torch's
 _ROW = 2  # dimensions of (samples, units)
@@ -36,12 +36,13 @@ class Normalize(Operation):
 
     ``batch``: batch norm whose running statistics are those of the data, and whose weight and bias
     undo them. ``layer``: ``y = x + c (LN(x) - x)`` with a learned c that starts at 0, because a
-    layer norm itself cannot be the identity. ``weight``: ``w = g v / |v|`` with g = |v| (Salimans
+    layer norm itself cannot be the identity; ``rms`` likewise, by the root mean square only (Zhang
+    and Sennrich 2019, arXiv:1910.07467). ``weight``: ``w = g v / |v|`` with g = |v| (Salimans
     and Kingma 2016, arXiv:1602.07868). In training mode a batch norm adds the noise of its batches:
     start with 32 inputs a batch or more.
     """
 
-    kind: str = "batch"  # one of batch, layer, weight
+    kind: str = "batch"  # one of batch, layer, rms, weight
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
@@ -88,8 +89,8 @@ class Normalize(Operation):
             raise SettingError(message)
         if self.kind == "weight":
             _weight_norm(draft, Affine.of(site, sites))
-        elif self.kind == "layer":
-            _layer_norm(draft, site)
+        elif self.kind in ("layer", "rms"):
+            _sample_norm(draft, site, self.kind)
         else:
             assert seen is not None  # it was measured  # noqa: S101
             _batch_norm(draft, sites, site, seen)
@@ -98,6 +99,7 @@ class Normalize(Operation):
 _REASONS = {
     "batch": "calibrated on the data; in training mode each batch's own statistics add noise",
     "layer": "its share starts at 0 and is learned",
+    "rms": "its share starts at 0 and is learned",
     "weight": "length and direction of each unit's weights are learned apart",
 }
 
@@ -131,18 +133,25 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
     draft.reroute(node, made)
 
 
-def _layer_norm(draft: Draft, site: Site) -> None:
+def _sample_norm(draft: Draft, site: Site, name: str) -> None:
+    """Insert ``y = x + c (norm(x) - x)``, whose statistics are those of each sample."""
     node = draft.node(site.name)
     shape, aten = site.shape, torch.ops.aten
     width, kind = site.width, kind_of(draft)
+    last = site.unit_dim % len(shape) == len(shape) - 1
+    if name == "rms" and not last:
+        message = f"{site.layer} gives channels before positions; take layer or batch there"
+        raise SettingError(message)
     place = draft.place(site.layer, "norm")
     weight = draft.add(f"{place}.weight", torch.ones(width, dtype=kind))
-    bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
+    if name == "rms":
+        normed = draft.call(aten.rms_norm.default, node, [width], weight, _EPS, like=node)
+    else:
+        bias = draft.add(f"{place}.bias", torch.zeros(width, dtype=kind))
+        call = aten.layer_norm.default if last else aten.group_norm.default
+        over = [width] if last else 1  # of images all channels and positions, as one group
+        normed = draft.call(call, node, over, weight, bias, _EPS, like=node)
     share = draft.add(f"{place}.share", torch.zeros(1, dtype=kind))
-    if site.unit_dim % len(shape) == len(shape) - 1:
-        normed = draft.call(aten.layer_norm.default, node, [width], weight, bias, _EPS, like=node)
-    else:  # images: over all channels and positions of a sample, as one group
-        normed = draft.call(aten.group_norm.default, node, 1, weight, bias, _EPS, like=node)
     change = draft.call(aten.sub.Tensor, normed, node, like=normed)
     partial = draft.call(aten.mul.Tensor, share, change, like=change)
     made = draft.call(aten.add.Tensor, node, partial, like=partial)

@@ -71,8 +71,8 @@ class ResidualScale(Operation):
         return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
 
     def _scale(self, draft: Draft, sites: Sites, found: Residual) -> None:
-        last = _last(sites, found)
-        names = _tensors(sites, last)
+        last = last_of(sites, found)
+        names = tensors_of(sites, last)
         for name in names:
             draft.change(name, draft.tensors[name].double() / self.scale)
         add, branch = draft.node(found.site.name), draft.node(found.branch)
@@ -90,8 +90,12 @@ class ResidualScale(Operation):
         add.args = tuple(args)
 
 
-def _last(sites: Sites, found: Residual) -> Site:
-    """Return the last layer with weights of a branch, whose output goes nowhere else."""
+def last_of(sites: Sites, found: Residual) -> Site:
+    """Return the last layer with weights of a branch, whose output goes nowhere else.
+
+    Raises:
+        SettingError: there is none, or its output is read elsewhere, too.
+    """
     at = sites[found.branch]
     while True:
         readers = [site for site in sites if at.name in site.inputs]
@@ -110,7 +114,12 @@ def _last(sites: Sites, found: Residual) -> Site:
         at = sites[at.inputs[0]]
 
 
-def _tensors(sites: Sites, site: Site) -> list[str]:
+def tensors_of(sites: Sites, site: Site) -> list[str]:
+    """Return the names of what scales a layer's outputs: its weight and its bias.
+
+    Raises:
+        SettingError: it has none of its own.
+    """
     if site.kind is Kind.AFFINE:
         layer = Affine.of(site, sites)
         return [name for name in (layer.weight, layer.bias) if name]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.spread import Spread
     from dnnrepair.swapping.where import Where
 
+_PRODUCT = 2  # dimensions of a linear layer's weight
 _LEAST = 1e-6  # deviation, as a share of the largest one, that is divided by
 
 
@@ -84,7 +85,7 @@ def _scale(draft: Draft, layer: Affine, seen: Spread) -> None:
     std = seen.variance.sqrt()
     std = torch.where(std > _LEAST * std.max(), std, 1.0).to(kind)
     weight = draft.tensors[layer.weight].clone()
-    shift, factors = _compensation(layer, weight.cpu(), mean.double(), std.double())
+    shift, factors = compensation(layer, weight.cpu(), mean.double(), std.double())
     place = draft.place(layer.site.layer, "input")
     shape = [-1] + [1] * (weight.dim() - 2) if layer.input_dim == 1 else [-1]
     tensors = [
@@ -108,12 +109,11 @@ def layer_input(node: fx.Node, site: Site) -> fx.Node:
     return next(found)  # fx renames an input that is called like a builtin
 
 
-def _compensation(
-    layer: Affine, weight: Tensor, mean: Tensor, std: Tensor
-) -> tuple[Tensor, Tensor]:
+def compensation(layer: Affine, weight: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
     """Return what the bias gets, ``(outputs,)``, and by what weights are multiplied."""
-    if layer.outputs == 1:  # a product x @ W
-        return mean @ weight.double(), std.reshape(-1, 1)
+    if layer.outputs == 1:  # a product x @ W, or a transposed convolution
+        flat = weight.double().flatten(2).sum(2) if weight.dim() > _PRODUCT else weight.double()
+        return mean @ flat, std.reshape(-1, *[1] * (weight.dim() - 1))
     rows, groups = len(weight), layer.groups
     by_row = [v.reshape(groups, -1).repeat_interleave(rows // groups, 0) for v in (mean, std)]
     shape = (rows, -1, *[1] * (weight.dim() - 2))
