@@ -8,24 +8,29 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from dnnrepair.errors import SettingError
-from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front, judged
+from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front
 from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.evolution import Evolution, places_of
 from dnnrepair.fairness.responses import Asking
+from dnnrepair.fairness.shifting import Shifter, tables
 from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dnnrepair.fairness.candidate import Candidate
     from dnnrepair.fairness.case import Case
     from dnnrepair.fairness.cohort import Cohort
     from dnnrepair.subject import Subject
+
+    Numbers = NDArray[np.float64]
 
 SEARCHES = ("descent", "evolution", "both")
 _CHANGEABLE = (Role.WEIGHT, Role.RECURRENT, Role.BIAS, Role.EMBEDDING, Role.SCALE, Role.SHIFT)
@@ -127,10 +132,10 @@ def repaired(
 
     def take(candidates: Iterator[Candidate] | list[Candidate]) -> None:
         for candidate in candidates:
-            one = asking.judge(candidate)
-            found.append(one)
-            least = one.gap if not one.violation else jury.before.gap
-            history.append(min(least, history[-1] if history else jury.before.gap))
+            for one in asking.judge(candidate):
+                found.append(one)
+                least = one.gap if not one.violation else jury.before.gap
+                history.append(min(least, history[-1] if history else jury.before.gap))
 
     descent, evolution = descent or Descent(), evolution or Evolution()
     if how in ("descent", "both"):
@@ -167,36 +172,58 @@ def flips_of(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | N
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Asked:
-    """The rows that select, put to every candidate."""
+    """The rows that select and those that repair, put to every candidate."""
 
     case: Case
-    asking: Asking
+    select: Asking
+    repair: Asking
     jury: Jury
+    shifter: Shifter | None
+    shifts: Numbers
 
     @classmethod
     def of(cls, case: Case) -> _Asked:
-        asking = Asking.of(case.subject, case.select, case.names)
-        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
-        before = judged(case.select, case.disparity, None, asking.responses(), flips)
-        jury = Jury(
-            cohort=case.select,
-            disparity=case.disparity,
-            limits=case.limits,
-            before=before,
-            seed=case.seed,
+        select, repair = (
+            Asking.of(case.subject, part, case.names) for part in (case.select, case.repair)
         )
-        return cls(case=case, asking=asking, jury=jury)
+        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
+        responses = select.responses()
+        shifter = Shifter.of(case) if case.disparity.rates else None
+        spread = float(responses.margins.std())
+        return cls(
+            case=case,
+            select=select,
+            repair=repair,
+            jury=Jury.of(case, responses, repair.responses(), flips),
+            shifter=shifter,
+            shifts=shifter.shifts(spread) if shifter else np.zeros(0),
+        )
 
-    def judge(self, candidate: Candidate) -> Judged:
+    def judge(self, candidate: Candidate) -> Iterator[Judged]:
+        """Yield a candidate as it is, and with its margins shifted where that is better."""
         case = self.case
         flips = float("nan")
         if not case.disparity.rates:
             flips = flips_of(case.subject, case.select, candidate.tensors)
-        return self.jury.judge(candidate, self.asking.responses(candidate.tensors), flips)
+        found = self._judged(candidate, flips)
+        yield found
+        if self.shifter is not None and found.fitted is not None:
+            select = tables(case.select, found.responses.margins, self.shifts)
+            pooled = select + tables(case.repair, found.fitted.margins, self.shifts)
+            expected, excess = self.jury.expected(pooled), self.jury.excess(select)
+            best = int(torch.where(excess > 0, 1 + excess, expected).argmin())
+            if self.shifts[best]:
+                yield self._judged(self.shifter.shifted(candidate, self.shifts[best]), flips)
+
+    def _judged(self, candidate: Candidate, flips: float) -> Judged:
+        select, repair = (
+            asking.responses(candidate.tensors) for asking in (self.select, self.repair)
+        )
+        return self.jury.judge(candidate, select, repair, flips)
 
 
 def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
-    """Return the candidate to take, if it gains beyond doubt on the rows that select."""
+    """Return the candidate to take, if it gains beyond doubt."""
     best = jury.choose(found)
     if best is None:
         kept = [one for one in found if not one.violation]
@@ -206,11 +233,12 @@ def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
     if jury.gain(best) <= 0:
         return None, (
             f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
-            "on the rows that select, which may be chance (95 % confidence is asked for)"
+            "on the rows that select, which may be chance (95 % confidence is asked for, by these "
+            "rows and those that repair)"
         )
     return best, (
-        "of the candidates that keep the limits on the rows that select and cannot be told from "
-        "the one with the smallest gap, it keeps most accuracy and F1"
+        "of the candidates that keep the limits on the rows that select, it has the smallest gap "
+        "to expect by these rows and those that repair"
     )
 
 
