@@ -213,7 +213,18 @@ class _Asked:
             expected, excess = self.jury.expected(pooled), self.jury.excess(select)
             best = int(torch.where(excess > 0, 1 + excess, expected).argmin())
             if self.shifts[best]:
-                yield self._judged(self.shifter.shifted(candidate, self.shifts[best]), flips)
+                yield self._shifted(self.shifter, found, float(self.shifts[best]))
+
+    def _shifted(self, shifter: Shifter, found: Judged, by: float) -> Judged:
+        """Return a candidate with shifted margins: the network need not run again for that."""
+        assert found.candidate is not None  # noqa: S101 - it is none of the untouched network
+        assert found.fitted is not None  # noqa: S101 - every candidate is asked
+        candidate = shifter.shifted(found.candidate, by)
+        if not shifter.exact:
+            return self._judged(candidate, float("nan"))
+        positive = self.case.repair.positive
+        select, repair = (one.shifted(by, positive) for one in (found.responses, found.fitted))
+        return self.jury.judge(candidate, select, repair)
 
     def _judged(self, candidate: Candidate, flips: float) -> Judged:
         select, repair = (

@@ -69,6 +69,16 @@ class Shifter:
             case=case, bias=bias, index=index, sign=-1.0 if outputs == 1 and not positive else 1.0
         )
 
+    @property
+    def exact(self) -> bool:
+        """Whether a network with a shifted bias decides as its shifted margins say.
+
+        Not where coarse numbers are stored, or a bound cuts the shift.
+        """
+        own = self.case.subject.tensors[self.bias].dtype
+        stored = self.case.subject.stored.get(self.bias, own)
+        return self.case.bound is None and stored in (torch.float32, torch.float64)
+
     def shifts(self, spread: float) -> Numbers:
         """Return the shifts to try, given the spread of the network's margins."""
         return np.linspace(-REACH, REACH, STEPS) * spread
