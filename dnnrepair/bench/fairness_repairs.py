@@ -51,7 +51,7 @@ def repair_rows(
 
 
 def planned(seed: int, *, quick: bool) -> list[Plan]:
-    """Return all repairs, by table, inputs and seed."""
+    """Return all repairs: what is required first, then by table and seed."""
     told = [(True, REQUIRED, 1 if quick else SEEDS)]
     if not quick:
         told += [(True, name, MORE_SEEDS) for name in OBJECTIVES if name != REQUIRED]
@@ -63,9 +63,9 @@ def planned(seed: int, *, quick: bool) -> list[Plan]:
         for place in range(seeds)
         if not (quick and data == "COMPAS")
     ]
-    order = (REQUIRED, *(name for name in OBJECTIVES if name != REQUIRED))
     return sorted(
-        found, key=lambda p: (not p.told, p.data, p.seed, order.index(p.objective), p.attribute)
+        found,
+        key=lambda p: (p.objective != REQUIRED, not p.told, p.data, p.seed, p.objective),
     )
 
 
