@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dnnrepair.bench.result import BenchOptions, Figure, Table
 
 SEEDS = 10  # of the objective that has required figures
-MORE_SEEDS = 2  # of the other objectives
+MORE_SEEDS = 1  # of the other objectives
 UNTOLD_SEEDS = 3  # of networks that lack the attributes among their inputs
 REQUIRED = "eodds"
 LOADERS: dict[str, Callable[..., People]] = {"Adult": adult, "COMPAS": compas, "Default": default}

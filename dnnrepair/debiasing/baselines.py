@@ -236,7 +236,7 @@ def _fairlearn(case: Case, fit: _Rows, judge: _Rows) -> Iterator[BaselineResult]
         return
     moments = {"dp": DemographicParity, "eopp": TruePositiveRateParity}
     reduction = ExponentiatedGradient(
-        LogisticRegression(max_iter=200),
+        LogisticRegression(solver="newton-cholesky"),
         moments.get(case.disparity.name, EqualizedOdds)(difference_bound=0.01),
         max_iter=15,
     )
