@@ -21,8 +21,9 @@ from dnnrepair.fairness.choice import judged
 from dnnrepair.fairness.cohort import Cohort
 from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.fairea import fairea
-from dnnrepair.fairness.repair import changeable, flips_of, repaired
+from dnnrepair.fairness.repair import changeable, repaired
 from dnnrepair.fairness.responses import Asking
+from dnnrepair.fairness.trial import flips_of
 from dnnrepair.fairness_report import BaselineResult
 from dnnrepair.files import write_whole
 from dnnrepair.fitness.disparity import Disparity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -64,7 +65,9 @@ def baselines(case: Case, test: Cohort) -> tuple[tuple[BaselineResult, ...], tup
         _result(case, judge, "threshold_per_group", _per_group(case, fit, judge), told=True)
     )
     try:
-        found += list(_fairlearn(case, fit, judge))
+        with catch_warnings():
+            simplefilter("ignore")  # of fairlearn about pandas: nothing the user could change
+            found += list(_fairlearn(case, fit, judge))
     except ImportError:
         skipped += [f"threshold_optimizer, exponentiated_gradient: {_MISSING}"]
     return tuple(found), tuple(skipped)

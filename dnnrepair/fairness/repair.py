@@ -7,30 +7,20 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from dnnrepair.errors import SettingError
 from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front
 from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.evolution import Evolution, places_of
-from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.shifting import Shifter, tables
+from dnnrepair.fairness.trial import Trial
 from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from numpy.typing import NDArray
-    from torch import Tensor
+    from collections.abc import Iterator
 
     from dnnrepair.fairness.candidate import Candidate
     from dnnrepair.fairness.case import Case
-    from dnnrepair.fairness.cohort import Cohort
     from dnnrepair.subject import Subject
-
-    Numbers = NDArray[np.float64]
 
 SEARCHES = ("descent", "evolution", "both")
 _CHANGEABLE = (Role.WEIGHT, Role.RECURRENT, Role.BIAS, Role.EMBEDDING, Role.SCALE, Role.SHIFT)
@@ -125,14 +115,14 @@ def repaired(
         DnnRepairError: the search cannot work on this case.
     """
     began = time.monotonic()
-    asking = _Asked.of(case)
-    jury = asking.jury
+    trial = Trial.of(case)
+    jury = trial.jury
     found: list[Judged] = []
     history: list[float] = []
 
     def take(candidates: Iterator[Candidate] | list[Candidate]) -> None:
         for candidate in candidates:
-            for one in asking.judge(candidate):
+            for one in trial.judge(candidate):
                 found.append(one)
                 least = one.gap if not one.violation else jury.before.gap
                 history.append(min(least, history[-1] if history else jury.before.gap))
@@ -157,80 +147,6 @@ def repaired(
         history=tuple(history),
         reason=reason,
     )
-
-
-def flips_of(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
-    """Return the mean largest change of the score with the attribute alone; NaN if no input."""
-    if not cohort.twins:
-        return float("nan")
-    own = Asking.of(subject, cohort).responses(tensors).scores
-    others = [
-        Asking.of(subject, cohort, samples=twin).responses(tensors).scores for twin in cohort.twins
-    ]
-    return float(np.abs(np.stack(others) - own).max(0).mean())
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Asked:
-    """The rows that select and those that repair, put to every candidate."""
-
-    case: Case
-    select: Asking
-    repair: Asking
-    jury: Jury
-    shifter: Shifter | None
-    shifts: Numbers
-
-    @classmethod
-    def of(cls, case: Case) -> _Asked:
-        select, repair = (
-            Asking.of(case.subject, part, case.names) for part in (case.select, case.repair)
-        )
-        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
-        responses = select.responses()
-        shifter = Shifter.of(case) if case.disparity.rates else None
-        spread = float(responses.margins.std())
-        return cls(
-            case=case,
-            select=select,
-            repair=repair,
-            jury=Jury.of(case, responses, repair.responses(), flips),
-            shifter=shifter,
-            shifts=shifter.shifts(spread) if shifter else np.zeros(0),
-        )
-
-    def judge(self, candidate: Candidate) -> Iterator[Judged]:
-        """Yield a candidate as it is, and with its margins shifted where that is better."""
-        case = self.case
-        flips = float("nan")
-        if not case.disparity.rates:
-            flips = flips_of(case.subject, case.select, candidate.tensors)
-        found = self._judged(candidate, flips)
-        yield found
-        if self.shifter is not None and found.fitted is not None:
-            select = tables(case.select, found.responses.margins, self.shifts)
-            pooled = select + tables(case.repair, found.fitted.margins, self.shifts)
-            expected, excess = self.jury.expected(pooled), self.jury.excess(select)
-            best = int(torch.where(excess > 0, 1 + excess, expected).argmin())
-            if self.shifts[best]:
-                yield self._shifted(self.shifter, found, float(self.shifts[best]))
-
-    def _shifted(self, shifter: Shifter, found: Judged, by: float) -> Judged:
-        """Return a candidate with shifted margins: the network need not run again for that."""
-        assert found.candidate is not None  # noqa: S101 - it is none of the untouched network
-        assert found.fitted is not None  # noqa: S101 - every candidate is asked
-        candidate = shifter.shifted(found.candidate, by)
-        if not shifter.exact:
-            return self._judged(candidate, float("nan"))
-        positive = self.case.repair.positive
-        select, repair = (one.shifted(by, positive) for one in (found.responses, found.fitted))
-        return self.jury.judge(candidate, select, repair)
-
-    def _judged(self, candidate: Candidate, flips: float) -> Judged:
-        select, repair = (
-            asking.responses(candidate.tensors) for asking in (self.select, self.repair)
-        )
-        return self.jury.judge(candidate, select, repair, flips)
 
 
 def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:

@@ -60,7 +60,7 @@ def decided(cohort: Cohort, *, missed: int, invented: int = 0) -> Responses:
     for label, count in ((1, missed), (0, invented)):
         places = np.flatnonzero((cohort.groups == 1) & (cohort.labels == label))[:count]
         predicted[places] = 1 - label
-    return Responses(predicted=predicted, margins=predicted - 0.5)
+    return Responses(predicted=predicted, margins=predicted.astype(np.float64) - 0.5)
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def jury() -> Jury:
         subject=subject, repair=part("repair", 2000), select=part("select", 1000),
         disparity=Disparity.named("eodds"), names=("weight",),
     )  # fmt: skip
-    first = (decided(one, missed=round(0.2 * len(one) / 4)) for one in (case.select, case.repair))
-    return Jury.of(case, *first, float("nan"))
+    first, fitted = decided(case.select, missed=50), decided(case.repair, missed=100)
+    return Jury.of(case, first, fitted, float("nan"))
 
 
 def judged(jury: Jury, select: int, repair: int, invented: int = 0) -> Judged:

@@ -34,7 +34,8 @@ class Reader(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return logits."""
-        return self.out(torch.relu(self.hidden(self.words(tokens).mean(1))))
+        logits: torch.Tensor = self.out(torch.relu(self.hidden(self.words(tokens).mean(1))))
+        return logits
 
 
 def looker() -> nn.Module:
