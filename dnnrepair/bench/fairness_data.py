@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
     Flags = pd.Series[bool]
 
-_SENSITIVE = ("sex", "race", "SEX")  # never an input of these networks
+_SENSITIVE = ("sex", "race", "SEX")
 _BATCH, _RATE = 256, 0.1
 _LEFT_OUT = ("fnlwgt", "education", "native_country", "age_cat", "decile_score", "score_text",
              "v_decile_score", "v_score_text", "is_recid", "is_violent_recid",
@@ -40,6 +40,7 @@ class People:
         numbers: how many of the inputs are numbers.
         labels: ``(n,)`` 0 or 1.
         groups: by attribute, ``(n,)`` 0 or 1.
+        blocks: by attribute, which inputs say its value, one each; empty if none does.
         hidden: widths of the network's layers.
         dropout: while it is trained.
         balanced: labels are drawn equally often while it is trained.
@@ -50,13 +51,19 @@ class People:
     numbers: int
     labels: Whole
     groups: dict[str, Whole]
+    blocks: dict[str, tuple[int, ...]]
     hidden: tuple[int, ...]
     dropout: float
     balanced: bool = False
 
 
-def adult(folder: Path) -> People:
-    """Return Adult (Becker and Kohavi 1996): does a person earn more than 50,000 a year?"""
+def adult(folder: Path, *, told: bool = True) -> People:
+    """Return Adult (Becker and Kohavi 1996): does a person earn more than 50,000 a year?
+
+    Args:
+        folder: of all data.
+        told: the attributes are among the inputs.
+    """
     frame = _joined(folder, "adult/adult_train.csv.gz", "adult/adult_test.csv.gz")
     return _people(
         frame,
@@ -67,12 +74,13 @@ def adult(folder: Path) -> People:
             "sex": frame["sex"].str.strip() == "Male",
             "race": frame["race"].str.strip() == "White",
         },
+        told=told,
         hidden=(64, 128, 64),
         dropout=0.1,
     )
 
 
-def compas(folder: Path) -> People:
+def compas(folder: Path, *, told: bool = True) -> People:
     """Return COMPAS with ProPublica's filter: is a person arrested again within two years?"""
     frame = _joined(folder, "compas/compas_two_years.csv.gz")
     kept = (
@@ -88,21 +96,23 @@ def compas(folder: Path) -> People:
         label=frame["two_year_recid"] == 1,
         leave="two_year_recid",
         groups={"race": frame["race"] == "African-American", "sex": frame["sex"] == "Male"},
+        told=told,
         hidden=(32, 32),
         dropout=0.2,
     )
 
 
-def default(folder: Path) -> People:
+def default(folder: Path, *, told: bool = True) -> People:
     """Return Default of credit card clients (Yeh 2016): does a client fail to pay next month?"""
     frame = _joined(folder, "credit_card_default/credit_card_default.csv.gz")
-    frame = frame.astype({"EDUCATION": str, "MARRIAGE": str})
+    frame = frame.astype({"SEX": str, "EDUCATION": str, "MARRIAGE": str})
     return _people(
         frame,
         name="Default",
         label=frame["default payment"] == 1,
         leave="default payment",
-        groups={"sex": frame["SEX"] == 1},
+        groups={"sex": frame["SEX"] == "1"},
+        told=told,
         hidden=(16, 16, 16),
         dropout=0.2,
         balanced=True,
@@ -195,21 +205,41 @@ def _people(
     label: Flags,
     leave: str,
     groups: dict[str, Flags],
+    told: bool,
     **more: Any,  # noqa: ANN401 - of People
 ) -> People:
     import pandas as pd
 
-    kept = frame.drop(columns=[c for c in (leave, *_LEFT_OUT, *_SENSITIVE) if c in frame.columns])
+    left = (leave, *_LEFT_OUT, *(() if told else _SENSITIVE))
+    kept = frame.drop(columns=[column for column in left if column in frame.columns])
     numeric = [c for c in kept.columns if kept[c].dtype.kind in "biuf"]
     text = [c for c in kept.columns if c not in numeric]
-    blocks = [kept[numeric].to_numpy(np.float32)]
-    if text:
-        blocks.append(pd.get_dummies(kept[text].fillna("?").astype(str)).to_numpy(np.float32))
+    levels = pd.get_dummies(kept[text].fillna("?").astype(str))
+    names = [*numeric, *levels.columns]
     return People(
         name=name,
-        inputs=np.concatenate(blocks, 1),
+        inputs=np.concatenate([one.to_numpy(np.float32) for one in (kept[numeric], levels)], 1),
         numbers=len(numeric),
         labels=label.to_numpy().astype(np.int64),
         groups={key: one.to_numpy().astype(np.int64) for key, one in groups.items()},
+        blocks={key: _block(key, names) for key in groups},
         **more,
     )
+
+
+def _block(attribute: str, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the inputs that each stand for one value of an attribute."""
+    start = f"{attribute.lower()}_"
+    return tuple(place for place, name in enumerate(names) if name.lower().startswith(start))
+
+
+def twins(people: People, attribute: str, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the same inputs with each value of an attribute in turn; none if it is no input."""
+    block = list(people.blocks[attribute])
+    found = []
+    for place in block:
+        other = inputs.clone()
+        other[:, block] = 0.0
+        other[:, place] = 1.0
+        found.append(other)
+    return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -64,7 +65,9 @@ def baselines(case: Case, test: Cohort) -> tuple[tuple[BaselineResult, ...], tup
         _result(case, judge, "threshold_per_group", _per_group(case, fit, judge), told=True)
     )
     try:
-        found += list(_fairlearn(case, fit, judge))
+        with catch_warnings():
+            simplefilter("ignore")  # of fairlearn about pandas: nothing the user could change
+            found += list(_fairlearn(case, fit, judge))
     except ImportError:
         skipped += [f"threshold_optimizer, exponentiated_gradient: {_MISSING}"]
     return tuple(found), tuple(skipped)
@@ -236,7 +239,7 @@ def _fairlearn(case: Case, fit: _Rows, judge: _Rows) -> Iterator[BaselineResult]
         return
     moments = {"dp": DemographicParity, "eopp": TruePositiveRateParity}
     reduction = ExponentiatedGradient(
-        LogisticRegression(max_iter=200),
+        LogisticRegression(solver="newton-cholesky"),
         moments.get(case.disparity.name, EqualizedOdds)(difference_bound=0.01),
         max_iter=15,
     )

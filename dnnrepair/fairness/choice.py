@@ -1,30 +1,33 @@
-"""Which candidate is taken, by what it does to the rows that select."""
+"""Which candidate is taken, by what it does to the rows that select, and to those that repair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from dnnrepair.fairness.paired import paired_gaps
+from dnnrepair.fairness.paired import paired_gaps, paired_table
+from dnnrepair.fitness.fairness import f1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from dnnrepair.fairness.candidate import Candidate
+    from dnnrepair.fairness.case import Case
     from dnnrepair.fairness.cohort import Cohort
     from dnnrepair.fairness.responses import Responses
     from dnnrepair.fitness.disparity import Disparity
-    from dnnrepair.fitness.fairness import Limits
 
     Numbers = NDArray[np.float64]
 
 BUDGETS = (0.0025, 0.005, 0.01, 0.02)  # of accuracy, the named points of the front
-DRAWS = 400  # to tell candidates apart
+DRAWS = 400  # to tell whether a gain may be chance
+NOISES = 200  # of the rates, to tell which gap is to be expected
 ONE_SIDED = 0.95  # confidence in a gain
 
 
@@ -40,6 +43,9 @@ class Judged:
         f1: of the positive class.
         gap: of the objective.
         violation: by how much limits are exceeded, 0 if they are kept.
+        expected: the gap to expect of other rows, by the rows that select and those that repair;
+            the gap itself where the objective compares no groups, or only one part is known.
+        fitted: what the network decides for the rows that repair, None if not asked.
     """
 
     candidate: Candidate | None
@@ -49,53 +55,66 @@ class Judged:
     f1: float
     gap: float
     violation: float
+    expected: float = float("nan")
+    fitted: Responses | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Jury:
-    """Judges candidates on one part of the data.
+    """Judges candidates on the rows that select, and on those that repair.
+
+    Whether limits are kept is judged on the rows that select alone: accuracy and F1 on rows that
+    weights were fitted to flatter. The gap is judged on both: the rate of a small group has a
+    standard error that a short descent's optimism is small beside, and that three times the rows
+    nearly halve.
 
     Attributes:
-        cohort: the rows.
-        disparity: the objective.
-        limits: what a repair may cost.
+        case: the parts, the objective and the limits.
         before: the untouched network.
-        seed: of the bootstrap.
     """
 
-    cohort: Cohort
-    disparity: Disparity
-    limits: Limits
+    case: Case
     before: Judged
-    seed: int = 0
+
+    @classmethod
+    def of(cls, case: Case, responses: Responses, fitted: Responses, flips: float) -> Jury:
+        """Return a jury that knows what the untouched network decides."""
+        first = judged(case.select, case.disparity, None, responses, flips)
+        jury = cls(case=case, before=first)
+        return cls(case=case, before=jury.judge(None, responses, fitted, flips))
 
     def judge(
-        self, candidate: Candidate, responses: Responses, flips: float = float("nan")
+        self,
+        candidate: Candidate | None,
+        responses: Responses,
+        fitted: Responses,
+        flips: float = float("nan"),
     ) -> Judged:
         """Return what a candidate does; ``flips`` is the gap where the objective is that."""
-        found = judged(self.cohort, self.disparity, candidate, responses, flips)
-        base = torch.from_numpy(self.before.table)
-        excess = float(self.limits.violation(torch.from_numpy(found.table), base))
-        lost = self.before.accuracy - found.accuracy - self.limits.max_acc_drop
-        return Judged(
-            candidate=candidate,
-            responses=responses,
-            table=found.table,
-            accuracy=found.accuracy,
-            f1=found.f1,
-            gap=found.gap,
-            violation=max(excess, lost, 0.0) if excess or lost > 0 else 0.0,
-        )
+        case = self.case
+        found = judged(case.select, case.disparity, candidate, responses, flips)
+        pooled = found.table + case.repair.table(fitted.predicted)
+        expected = float(self.expected(torch.from_numpy(pooled))) if case.disparity.rates else flips
+        lost = self.before.accuracy - found.accuracy - case.limits.max_acc_drop
+        excess = float(self.excess(torch.from_numpy(found.table)))
+        violation = max(excess, lost, 0.0)
+        return replace(found, violation=violation, expected=expected, fitted=fitted)
+
+    def excess(self, tables: Tensor) -> Tensor:
+        """Return by how much tables ``(..., G, 2, 2)`` of the rows that select break limits."""
+        return self.case.limits.violation(tables, torch.from_numpy(self.before.table))
+
+    def expected(self, tables: Tensor) -> Tensor:
+        """Return the gap to expect ``(...)`` by tables ``(..., G, 2, 2)`` of both parts."""
+        shape = (NOISES, len(self.case.disparity.rates), len(self.case.repair.levels))
+        rng = np.random.default_rng(self.case.seed)
+        return self.case.disparity.expected(tables, torch.from_numpy(rng.standard_normal(shape)))
 
     def choose(self, all_judged: Sequence[Judged], budget: float | None = None) -> Judged | None:
         """Return the candidate to take, None if none keeps the limits and narrows the gap.
 
-        Of those that keep the limits, the one with the smallest gap; but where others cannot be
-        told from it (their gap is larger by less than the standard error of the difference, on the
-        same rows), the one of these that keeps most accuracy and F1, provided that its own gain is
-        sure there. The smallest of many gaps that
-        were measured on few rows is small by chance (Breiman et al. 1984, the one-standard-error
-        rule).
+        Of those that keep the limits on the rows that select, the one with the smallest gap to
+        expect.
 
         Args:
             all_judged: the candidates.
@@ -105,38 +124,26 @@ class Jury:
         good = [
             one
             for one in all_judged
-            if not one.violation and one.gap < self.before.gap and one.accuracy >= least
+            if not one.violation
+            and one.gap < self.before.gap
+            and one.expected < self.before.expected
+            and one.accuracy >= least
         ]
-        if not good:
-            return None
-        best = min(good, key=lambda one: (one.gap, -one.accuracy))
-        tied = [one for one in good if one.gap <= best.gap + self.spread(best, one)]
-        sure = [one for one in tied if self.gain(one) > 0]
-        return max(sure or [best], key=self._kept)
+        return min(good, key=lambda one: (one.expected, -one.accuracy), default=None)
 
     def gain(self, one: Judged) -> float:
         """Return by how much a candidate narrows the gap at least, with 95 % confidence.
 
-        Negative if it may not narrow it. Where the objective compares no groups, the gain itself.
+        By the rows that select and those that repair. Negative if it may not narrow it. Where the
+        objective compares no groups, the gain itself.
         """
-        if not self.disparity.rates:
-            return self.before.gap - one.gap
-        rng = np.random.default_rng(self.seed)
-        before, after = (each.responses.predicted for each in (self.before, one))
-        drawn = paired_gaps(self.cohort, before, after, self.disparity, rng, DRAWS)
+        case, before = self.case, self.before
+        if not case.disparity.rates or before.fitted is None or one.fitted is None:
+            return before.gap - one.gap
+        table = paired_table(case.select, before.responses.predicted, one.responses.predicted)
+        table = table + paired_table(case.repair, before.fitted.predicted, one.fitted.predicted)
+        drawn = paired_gaps(table, case.disparity, np.random.default_rng(case.seed), DRAWS)
         return float(np.quantile(drawn[0] - drawn[1], 1 - ONE_SIDED))
-
-    def spread(self, first: Judged, second: Judged) -> float:
-        """Return the standard error of the difference of two candidates' gaps."""
-        if first is second or not self.disparity.rates:
-            return 0.0
-        rng = np.random.default_rng(self.seed)
-        one, other = (each.responses.predicted for each in (first, second))
-        drawn = paired_gaps(self.cohort, one, other, self.disparity, rng, DRAWS)
-        return float((drawn[1] - drawn[0]).std())
-
-    def _kept(self, one: Judged) -> float:
-        return one.accuracy / self.before.accuracy + one.f1 / max(self.before.f1, 1e-12)
 
 
 def judged(
@@ -155,18 +162,18 @@ def judged(
         responses: what the network decides.
         flips: the mean change of the score with the attribute alone.
     """
-    from dnnrepair.fitness.fairness import f1
-
     table = cohort.table(responses.predicted)
     counts = torch.from_numpy(table)
+    gap = float(disparity.gap(counts)) if disparity.rates else flips
     return Judged(
         candidate=candidate,
         responses=responses,
         table=table,
         accuracy=float((responses.predicted == cohort.classes).mean()),
         f1=float(f1(counts)),
-        gap=float(disparity.gap(counts)) if disparity.rates else flips,
+        gap=gap,
         violation=0.0,
+        expected=gap,
     )
 
 

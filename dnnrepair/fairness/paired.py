@@ -52,15 +52,17 @@ def paired_table(cohort: Cohort, before: Whole, after: Whole) -> Numbers:
 
 
 def paired_gaps(
-    cohort: Cohort,
-    before: Whole,
-    after: Whole,
-    disparity: Disparity,
-    rng: np.random.Generator,
-    draws: int,
+    table: Numbers, disparity: Disparity, rng: np.random.Generator, draws: int
 ) -> tuple[Numbers, Numbers]:
-    """Return the objective's gap of two networks on resampled rows, ``(draws,)`` each."""
-    source = Counts(paired_table(cohort, before, after))
+    """Return the objective's gap before and after on resampled rows, ``(draws,)`` each.
+
+    Args:
+        table: of :func:`paired_table`.
+        disparity: the objective.
+        rng: draws.
+        draws: how many.
+    """
+    source = Counts(table)
     drawn = torch.from_numpy(np.concatenate(list(source.draws(draws, rng))))
     return disparity.gap(drawn.sum(-1)).numpy(), disparity.gap(drawn.sum(-2)).numpy()
 

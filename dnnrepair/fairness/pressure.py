@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from dnnrepair.fitness.disparity import Disparity
 
-PROPORTIONAL, INTEGRAL, RELEASE = 3.0, 0.6, 0.6
+PROPORTIONAL, INTEGRAL = 2.0, 0.3
+STRONGEST = 10.0  # times, that a rate which hardly moves is pushed harder than the one that does
 
 
 @dataclass(slots=True)
@@ -21,20 +22,34 @@ class Pressure:
 
     The Lagrangian of "make the loss small while no two groups are further apart than a tolerance",
     with multipliers set by feedback: they grow while a gap exceeds the tolerance and shrink while
-    it does not (Platt and Barr 1987; the moments are those of Agarwal et al. 2018).
+    it does not (Platt and Barr 1987; the moments are those of Agarwal et al. 2018). The
+    proportional part is the derivative of a quadratic penalty, without which the two of them circle
+    each other.
 
     Attributes:
         held: the integral part, ``(R, G)``; each row adds up to 0.
         now: the multipliers, ``(R, G)``.
+        gains: of each rate, ``(R, 1)``, at least 1: a rate that the same change of the margins
+            moves less is pushed harder.
     """
 
     held: Tensor
     now: Tensor
+    gains: Tensor
 
     @classmethod
-    def none(cls, rates: int, groups: int) -> Pressure:
-        """Return no pressure."""
-        return cls(torch.zeros(rates, groups), torch.zeros(rates, groups))
+    def none(cls, rates: int, groups: int, slopes: Tensor | None = None) -> Pressure:
+        """Return no pressure.
+
+        Args:
+            rates: how many.
+            groups: how many.
+            slopes: by how much each rate rises with the margins, ``(R,)``; None if all alike.
+        """
+        gains = torch.ones(rates, 1)
+        if slopes is not None and len(slopes):
+            gains = (slopes.max() / slopes.clamp(min=1e-12)).clamp(1.0, STRONGEST)[:, None]
+        return cls(torch.zeros(rates, groups), torch.zeros(rates, groups), gains)
 
     def follow(self, rates: Tensor, tolerance: float) -> None:
         """Adapt to measured rates.
@@ -51,10 +66,10 @@ class Pressure:
         rows = torch.arange(len(rates))
         push[rows, high.argmax(1)] += 1
         push[rows, low.argmin(1)] -= 1
-        excess = (gaps - tolerance)[:, None]
+        excess = self.gains * (gaps - tolerance)[:, None]
         over = excess.clamp(min=0) * push
         size = self.held.abs().amax(1, keepdim=True)
-        released = (size + RELEASE * excess.clamp(max=0)).clamp(min=0) / size.clamp(min=1e-12)
+        released = (size + INTEGRAL * excess.clamp(max=0)).clamp(min=0) / size.clamp(min=1e-12)
         self.held = self.held * torch.where(excess < 0, released, torch.ones_like(released))
         self.held = self.held + INTEGRAL * over
         self.now = self.held + PROPORTIONAL * over

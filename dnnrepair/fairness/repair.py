@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dnnrepair.errors import SettingError
-from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front, judged
+from dnnrepair.fairness.choice import BUDGETS, Judged, Jury, front
 from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.evolution import Evolution, places_of
-from dnnrepair.fairness.responses import Asking
+from dnnrepair.fairness.trial import Trial
 from dnnrepair.methods.reach import behind
 from dnnrepair.observation import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from torch import Tensor
+    from collections.abc import Iterator
 
     from dnnrepair.fairness.candidate import Candidate
     from dnnrepair.fairness.case import Case
-    from dnnrepair.fairness.cohort import Cohort
     from dnnrepair.subject import Subject
 
 SEARCHES = ("descent", "evolution", "both")
@@ -120,17 +115,17 @@ def repaired(
         DnnRepairError: the search cannot work on this case.
     """
     began = time.monotonic()
-    asking = _Asked.of(case)
-    jury = asking.jury
+    trial = Trial.of(case)
+    jury = trial.jury
     found: list[Judged] = []
     history: list[float] = []
 
     def take(candidates: Iterator[Candidate] | list[Candidate]) -> None:
         for candidate in candidates:
-            one = asking.judge(candidate)
-            found.append(one)
-            least = one.gap if not one.violation else jury.before.gap
-            history.append(min(least, history[-1] if history else jury.before.gap))
+            for one in trial.judge(candidate):
+                found.append(one)
+                least = one.gap if not one.violation else jury.before.gap
+                history.append(min(least, history[-1] if history else jury.before.gap))
 
     descent, evolution = descent or Descent(), evolution or Evolution()
     if how in ("descent", "both"):
@@ -154,49 +149,8 @@ def repaired(
     )
 
 
-def flips_of(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
-    """Return the mean largest change of the score with the attribute alone; NaN if no input."""
-    if not cohort.twins:
-        return float("nan")
-    own = Asking.of(subject, cohort).responses(tensors).scores
-    others = [
-        Asking.of(subject, cohort, samples=twin).responses(tensors).scores for twin in cohort.twins
-    ]
-    return float(np.abs(np.stack(others) - own).max(0).mean())
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Asked:
-    """The rows that select, put to every candidate."""
-
-    case: Case
-    asking: Asking
-    jury: Jury
-
-    @classmethod
-    def of(cls, case: Case) -> _Asked:
-        asking = Asking.of(case.subject, case.select, case.names)
-        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
-        before = judged(case.select, case.disparity, None, asking.responses(), flips)
-        jury = Jury(
-            cohort=case.select,
-            disparity=case.disparity,
-            limits=case.limits,
-            before=before,
-            seed=case.seed,
-        )
-        return cls(case=case, asking=asking, jury=jury)
-
-    def judge(self, candidate: Candidate) -> Judged:
-        case = self.case
-        flips = float("nan")
-        if not case.disparity.rates:
-            flips = flips_of(case.subject, case.select, candidate.tensors)
-        return self.jury.judge(candidate, self.asking.responses(candidate.tensors), flips)
-
-
 def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
-    """Return the candidate to take, if it gains beyond doubt on the rows that select."""
+    """Return the candidate to take, if it gains beyond doubt."""
     best = jury.choose(found)
     if best is None:
         kept = [one for one in found if not one.violation]
@@ -206,11 +160,12 @@ def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
     if jury.gain(best) <= 0:
         return None, (
             f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
-            "on the rows that select, which may be chance (95 % confidence is asked for)"
+            "on the rows that select, which may be chance (95 % confidence is asked for, by these "
+            "rows and those that repair)"
         )
     return best, (
-        "of the candidates that keep the limits on the rows that select and cannot be told from "
-        "the one with the smallest gap, it keeps most accuracy and F1"
+        "of the candidates that keep the limits on the rows that select, it has the smallest gap "
+        "to expect by these rows and those that repair"
     )
 
 

@@ -48,6 +48,16 @@ class Responses:
         """The probability of the positive class, ``(n,)``."""
         return 1 / (1 + np.exp(-np.clip(self.margins, -700, 700)))
 
+    def shifted(self, by: float, positive: int) -> Responses:
+        """Return what a network of two classes decides with its margins shifted.
+
+        Args:
+            by: added to all margins.
+            positive: number of the positive class, 0 or 1.
+        """
+        margins = self.margins + by
+        return Responses(predicted=np.where(margins > 0, positive, 1 - positive), margins=margins)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -72,12 +72,36 @@ class Disparity:
         """
         return torch.stack([_rate(name, table, shrunk) for name in self.rates], -2)
 
+    def expected(self, table: Tensor, noise: Tensor) -> Tensor:
+        """Return the gap to expect of the people that a table was drawn from ``(...)``.
+
+        The smallest of many measured gaps is small by chance. Here the rates that may lie behind a
+        table vary around the measured ones, with their standard errors, and the mean gap of these
+        is taken: candidates whose gaps are small in all rates come before those whose largest gap
+        happens to be.
+
+        Args:
+            table: counts ``(..., G, 2, 2)``.
+            noise: standard normal draws ``(D, R, G)``, the same for all that are compared.
+        """
+        parts = [_hits_and_tries(name, table) for name in self.rates]
+        hits, tries = (torch.stack(side, -2) for side in zip(*parts, strict=True))
+        rates = (hits + 0.5) / (tries + 1)
+        spread = (rates * (1 - rates) / (tries + 1)).sqrt()
+        rates = rates.masked_fill(tries <= 0, torch.nan)
+        extra = (1,) * (table.dim() - 3)
+        drawn = rates + spread * noise.to(table).view(len(noise), *extra, *noise.shape[1:])
+        return self.apart(drawn.clamp(0, 1)).mean(0)
+
     def gap(self, table: Tensor, *, shrunk: float = 0.0) -> Tensor:
         """Return the gap ``(...)`` of tables ``(..., G, 2, 2)``; a rate that is none counts not."""
-        found = self.of_groups(table, shrunk=shrunk)
-        known = found.isfinite()
-        largest = found.masked_fill(~known, -torch.inf).amax(-1)
-        smallest = found.masked_fill(~known, torch.inf).amin(-1)
+        return self.apart(self.of_groups(table, shrunk=shrunk))
+
+    def apart(self, rates: Tensor) -> Tensor:
+        """Return the gap ``(...)`` of rates ``(..., R, G)``; a rate that is none counts not."""
+        known = rates.isfinite()
+        largest = rates.masked_fill(~known, -torch.inf).amax(-1)
+        smallest = rates.masked_fill(~known, torch.inf).amin(-1)
         gaps = torch.where(known.sum(-1) > 1, largest - smallest, torch.zeros_like(largest))
         return gaps.mean(-1) if self.mean else gaps.amax(-1)
 
@@ -100,10 +124,15 @@ def tabled(groups: Tensor, labels: Tensor, positive: Tensor, count: int) -> Tens
 
 def _rate(name: str, table: Tensor, shrunk: float) -> Tensor:
     """Return hits over tries ``(..., G)``, NaN where nothing was tried."""
-    cells = (table.new_tensor(which) for which in _CELLS[name])
-    hits, tries = ((table * which).sum((-2, -1)) for which in cells)
+    hits, tries = _hits_and_tries(name, table)
     if shrunk:
         total = tries.sum(-1, keepdim=True)
         pooled = hits.sum(-1, keepdim=True) / total.clamp(min=1e-12)
         hits, tries = hits + shrunk * pooled, tries + shrunk
     return torch.where(tries > 0, hits / tries.clamp(min=1e-12), torch.full_like(hits, torch.nan))
+
+
+def _hits_and_tries(name: str, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a rate counts ``(..., G)``, and of how many."""
+    hits, tries = (table.new_tensor(which) for which in _CELLS[name])
+    return (table * hits).sum((-2, -1)), (table * tries).sum((-2, -1))

@@ -123,6 +123,19 @@ def test_groups_that_are_the_label_are_refused(debias: Any, changed: Any) -> Non
     assert "use --objective accgap" in said.err
 
 
+def test_where_groups_are_the_label_their_accuracies_can_be_brought_together(
+    debias: Any, changed: Any
+) -> None:
+    same = changed(lambda f: f.assign(sex=f["income"].map({">50K": "Male", "<=50K": "Female"})))
+    said = debias("--objective", "accgap", "--max-acc-drop", "0.1", "--min-f1-ratio", "0.8",
+                  "--output-format", "json", data=same)  # fmt: skip
+    found = json.loads(said.out)
+    assert said.code == 0, found["outcome"]
+    aimed = next(one for one in found["delta"] if one["optimized"])
+    assert aimed["id"] == "accuracy_difference"
+    assert aimed["after"] < 0.5 * aimed["before"]
+
+
 def test_a_tiny_group_gives_no_number_but_exit_3(debias: Any, changed: Any, tmp_path: Path) -> None:
     few = changed(lambda f: f[(f["sex"] == "Male") | (f.groupby("sex").cumcount() < 12)])
     said = debias("--output-format", "json", data=few)
