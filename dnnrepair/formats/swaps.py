@@ -31,6 +31,7 @@ _COLUMNS = (
     Column(name="after", group="accuracy %"),
 )
 _LISTED = 6  # layers named in a sentence
+_ROUNDING = 1e-5  # relative change that an exact operation may make
 
 
 def document(report: SwapReport) -> Document:
@@ -81,7 +82,8 @@ def _sentences(report: SwapReport) -> Iterator[str]:
 
 def _together(found: Difference) -> str:
     text = f"All together, on {counted(found.samples, 'input')} ({found.inputs})"
-    mean = f" ({found.typical:.2g} in the mean)" if 0 < found.typical < inf else ""
+    told = _ROUNDING < found.relative < inf  # how rounding is spread tells nobody anything
+    mean = f" ({found.typical:.2g} in the mean)" if told else ""
     parts = [f"outputs differ by at most {_relative(found)} of the largest{mean}"]
     if found.agreement is not None:
         parts.append(f"{tried(found.agreement)} answers are the same")
