@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from dnnrepair.bench.activation_networks import (
     train,
 )
 from dnnrepair.bench.activation_plot import plot
+from dnnrepair.bench.journal import Journal
 from dnnrepair.bench.result import BenchOptions, BenchResult, Table
 from dnnrepair.bench.timing import Effort, Entrant, one_core, race
 from dnnrepair.errors import DataError
@@ -94,11 +96,15 @@ def run(options: BenchOptions) -> BenchResult:
 def trained(split: Split, seeds: int, options: BenchOptions) -> list[Run]:
     """Return a run for each activation, network and seed."""
     options.progress.stage(f"training on {split.name}", len(list(activations)) * 2 * seeds)
+    journal = Journal(options.cache, Run)
     found = []
     for name in activations:
         for network in NETWORKS:
             for seed in range(options.seed, options.seed + seeds):
-                found.append(trial(find(name), network, split, seed))
+                options.progress.note(f"{name} in the {network}")
+                key = (split.name, len(split.train_x), split.epochs, name, network, seed)
+                made = partial(trial, find(name), network, split, seed)
+                found.append(journal.get(key, made))
                 options.progress.advance(1)
     return found
 
