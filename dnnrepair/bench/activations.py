@@ -27,7 +27,7 @@ from dnnrepair.bench.activation_networks import (
 from dnnrepair.bench.activation_plot import plot
 from dnnrepair.bench.journal import Journal
 from dnnrepair.bench.result import BenchOptions, BenchResult, Table
-from dnnrepair.bench.timing import Effort, Entrant, one_core, race
+from dnnrepair.bench.timing import Effort, Entrant, one_core, one_thread, race
 from dnnrepair.errors import DataError
 from dnnrepair.models.recipe import seeded
 
@@ -80,6 +80,7 @@ def run(options: BenchOptions) -> BenchResult:
     tables, plots = [], []
     with one_core():
         costs = steps(splits[0], quick=options.quick)
+    with one_thread():
         for split in splits:
             runs = trained(split, seeds, options)
             tables.append(table(split, runs, costs, seeds))
