@@ -94,7 +94,7 @@ def stretches(
 
     Each step is taken in turn by the watched network and by its twin without a monitor. The steps
     near a look have full batches. Those between have small ones: what a monitor does there is the
-    same, and stands out from the noise of the step itself.
+    same at each, whatever their size, and their median difference stands out from the noise.
 
     Args:
         watched: a network.
@@ -124,7 +124,7 @@ def stretches(
             found.append(
                 Stretch(
                     usual=usual,
-                    between=sum(ours - theirs for ours, theirs in between),
+                    between=len(between) * median(ours - theirs for ours, theirs in between),
                     near=sum(ours - theirs for ours, theirs in near),
                     look=near[-1][0] - usual,
                     deep=look % LOOKS == 0,
