@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dnnrepair.bench.monitor_runs import quality
 from dnnrepair.bench.result import BenchOptions, BenchResult, Figure, Table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ BATCH = 128
 BOUND = 0.03  # of the time of the steps
 NETWORKS = ("cnn", "transformer")
 LOOKS = 8  # of which the last is deep
+FEW = 15  # steps between looks that stand for all of them in a quick run
 NEAR = 5  # steps up to a look, in which batches and gradients are noted
 SMALL = 8  # samples of the steps between looks; what is noted there does not depend on it
 
@@ -34,7 +36,7 @@ class Stretch:
 
     Attributes:
         usual: CPU seconds of a step on a full batch without a monitor.
-        between: CPU seconds that watching took in the steps far from the look, all together.
+        between: CPU seconds that watching takes in the steps far from the look, all together.
         near: the same in those near it, the look included.
         look: CPU seconds of the look's own step beyond a usual one.
         deep: it was a deep look.
@@ -53,7 +55,21 @@ class Stretch:
 
 
 def run(options: BenchOptions) -> BenchResult:
-    """Measure the share of time that watching takes, on one core."""
+    """Measure what watching costs, and whether what is said of a run is right."""
+    from dnnrepair.bench.timing import one_thread
+
+    cost, figures = overhead(options)
+    if options.quick:
+        skipped = ("what is said of runs that go well or wrong: --quick",)
+        return BenchResult("monitor", (cost,), figures, skipped)
+    with one_thread():
+        said, more = quality(options)
+    options.progress.finish()
+    return BenchResult("monitor", (cost, said), (*figures, *more))
+
+
+def overhead(options: BenchOptions) -> tuple[Table, tuple[Figure, ...]]:
+    """Return the share of time that watching takes on one core, and the figures required of it."""
     from dnnrepair.bench.observe import network_and_data
     from dnnrepair.bench.timing import one_core
 
@@ -68,14 +84,15 @@ def run(options: BenchOptions) -> BenchResult:
                 plain, _ = network_and_data(name, 1)
                 (data,) = list(stream.batches(4 * BATCH))
                 assert data.targets is not None  # made with labels  # noqa: S101
-                first, *others = stretches(watched, plain, (data.inputs[0], data.targets))
+                steps = FEW if options.quick else EVERY - NEAR
+                pair = (data.inputs[0], data.targets)
+                first, *others = stretches(watched, plain, pair, between=steps)
                 firsts.append(first)
                 later += others
                 options.progress.advance(1)
             rows.append(_row(name, firsts, later, options.seed))
             value = _mean([one.share for one in later])
             figures.append(Figure(f"overhead, {name}", f"at most {BOUND}", value, value <= BOUND))
-    options.progress.finish()
     title = (
         f"a monitor at every={EVERY}, batches of {BATCH}, against the same steps without it; "
         f"every {LOOKS}th look is deep, the first exports the network"
@@ -84,11 +101,16 @@ def run(options: BenchOptions) -> BenchResult:
         *("network", "step, CPU ms", "overhead", "95 % interval", "noting, a step"),
         *("a look, steps", "a deep look, steps", "the first look, steps"),
     )
-    return BenchResult("monitor", (Table(title, columns, tuple(rows)),), tuple(figures))
+    return Table(title, columns, tuple(rows)), tuple(figures)
 
 
 def stretches(
-    watched: nn.Module, plain: nn.Module, data: Part, looks: int = LOOKS
+    watched: nn.Module,
+    plain: nn.Module,
+    data: Part,
+    *,
+    looks: int = LOOKS,
+    between: int = EVERY - NEAR,
 ) -> list[Stretch]:
     """Return what each of ``looks`` + 1 stretches cost; the first exports the network.
 
@@ -101,6 +123,7 @@ def stretches(
         plain: the same one again.
         data: inputs and labels of some full batches.
         looks: how many are wanted beyond the first.
+        between: how many steps far from a look are taken; they stand for all of them.
     """
     import torch
 
@@ -118,13 +141,14 @@ def stretches(
         twin = _step(plain, optimizers[1], lambda loss, _: loss)
         for look in range(looks + 1):
             torch.manual_seed(look)
-            between = [_pair(step, twin, small, i) for i in range(EVERY - NEAR)]
-            near = [_pair(step, twin, full, i) for i in range(NEAR)]
+            monitor._watch.step = EVERY * (look + 1) - NEAR - between  # noqa: SLF001 - skip ahead
+            noted = [ours - theirs for ours, theirs in _pairs(step, twin, small, between)]
+            near = _pairs(step, twin, full, NEAR)
             usual = median(theirs for _, theirs in near)
             found.append(
                 Stretch(
                     usual=usual,
-                    between=len(between) * median(ours - theirs for ours, theirs in between),
+                    between=(EVERY - NEAR) * median(noted),
                     near=sum(ours - theirs for ours, theirs in near),
                     look=near[-1][0] - usual,
                     deep=look % LOOKS == 0,
@@ -153,13 +177,19 @@ def _step(
     return step
 
 
-def _pair(step: Step, twin: Step, batches: Sequence[Part], place: int) -> tuple[float, float]:
-    """Return the seconds of both on the same batch; they go first in turn."""
-    batch = batches[place % len(batches)]
-    if place % 2:
-        theirs = twin(batch)
-        return step(batch), theirs
-    return step(batch), twin(batch)
+def _pairs(
+    step: Step, twin: Step, batches: Sequence[Part], count: int
+) -> list[tuple[float, float]]:
+    """Return the seconds of both on the same batches; they go first in turn."""
+    found = []
+    for place in range(count):
+        batch = batches[place % len(batches)]
+        if place % 2:
+            theirs = twin(batch)
+            found.append((step(batch), theirs))
+        else:
+            found.append((step(batch), twin(batch)))
+    return found
 
 
 def _row(

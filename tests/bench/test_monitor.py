@@ -46,7 +46,7 @@ def test_both_train_on_the_same_and_end_equal() -> None:
 
 @pytest.mark.parametrize(("share", "met"), [(0.02, True), (0.04, False)])
 def test_the_bound_is_judged(share: float, met: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def made(*_: object) -> list[Stretch]:
+    def made(*_: object, **__: object) -> list[Stretch]:
         first = Stretch(usual=0.1, between=0.0, near=9.0, look=8.0, deep=True)
         later = [
             Stretch(usual=0.1, between=0.0, near=share * 10 + d, look=0.2, deep=deep)
@@ -57,6 +57,7 @@ def test_the_bound_is_judged(share: float, met: bool, monkeypatch: pytest.Monkey
     monkeypatch.setattr(bench, "stretches", made)
     found = bench.run(BenchOptions(quick=True))
     assert [figure.met for figure in found.figures] == [met, met]
+    assert "--quick" in found.skipped[0]
     assert [figure.value for figure in found.figures] == pytest.approx([share, share])
     assert found.tables[0].rows[0][2:] == (
         f"{100 * share:.2f} %",
