@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FASHION_EPOCHS = 2
-FASHION_IMAGES = 20_000  # of 60,000, to train on
+FASHION_IMAGES = 5_000  # of 60,000, to train on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def digits_split(epochs: int) -> Split:
 
 
 def fashion_split(folder: Path) -> Split:
-    """Return a third of Fashion-MNIST to train on, and all of its test part.
+    """Return a twelfth of Fashion-MNIST to train on, and all of its test part.
 
     Raises:
         DataError: if the folder holds no Fashion-MNIST.

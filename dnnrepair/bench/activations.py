@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ from dnnrepair.bench.activation_networks import (
     train,
 )
 from dnnrepair.bench.activation_plot import plot
+from dnnrepair.bench.journal import Journal
 from dnnrepair.bench.result import BenchOptions, BenchResult, Table
-from dnnrepair.bench.timing import Effort, Entrant, one_core, race
+from dnnrepair.bench.timing import Effort, Entrant, one_core, one_thread, race
 from dnnrepair.errors import DataError
 from dnnrepair.models.recipe import seeded
 
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 SEEDS, QUICK_SEEDS = 3, 1
 EPOCHS, QUICK_EPOCHS = 20, 8  # on the digits
 DEAD = 1e-12  # a slope below it is none
-SEEN = 2000  # test images by which units are judged
+TESTED = 250  # images at a time: their values stay in a core's cache
+SEEN = 1000  # test images by which units are judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ def run(options: BenchOptions) -> BenchResult:
     tables, plots = [], []
     with one_core():
         costs = steps(splits[0], quick=options.quick)
+    with one_thread():
         for split in splits:
             runs = trained(split, seeds, options)
             tables.append(table(split, runs, costs, seeds))
@@ -94,11 +98,15 @@ def run(options: BenchOptions) -> BenchResult:
 def trained(split: Split, seeds: int, options: BenchOptions) -> list[Run]:
     """Return a run for each activation, network and seed."""
     options.progress.stage(f"training on {split.name}", len(list(activations)) * 2 * seeds)
+    journal = Journal(options.cache, Run)
     found = []
     for name in activations:
         for network in NETWORKS:
             for seed in range(options.seed, options.seed + seeds):
-                found.append(trial(find(name), network, split, seed))
+                options.progress.note(f"{name} in the {network}")
+                key = (split.name, len(split.train_x), split.epochs, name, network, seed)
+                made = partial(trial, find(name), network, split, seed)
+                found.append(journal.get(key, made))
                 options.progress.advance(1)
     return found
 
@@ -117,7 +125,8 @@ def trial(activation: Activation, network: str, split: Split, seed: int) -> Run:
         return Run(activation=name, network=network, seed=seed, accuracy=nan, dead=nan,
                    saturated=nan)  # fmt: skip
     with torch.no_grad():
-        right = made(split.test_x).argmax(1) == split.test_y
+        answers = torch.cat([made(part).argmax(1) for part in split.test_x.split(TESTED)])
+        right = answers == split.test_y
     dead, saturated = health(made, split.test_x[:SEEN], steepest(activation))
     return Run(activation=name, network=network, seed=seed, accuracy=float(right.double().mean()),
                dead=dead, saturated=saturated)  # fmt: skip

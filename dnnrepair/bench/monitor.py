@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dnnrepair.bench.monitor_runs import quality
 from dnnrepair.bench.result import BenchOptions, BenchResult, Figure, Table
 
 if TYPE_CHECKING:
@@ -15,16 +17,60 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    Part = tuple[Tensor, Tensor]
+    Step = Callable[[Part], float]
+
 EVERY = 100
 BATCH = 128
 BOUND = 0.03  # of the time of the steps
 NETWORKS = ("cnn", "transformer")
-LOOKS = 8  # of which one is deep
-SIDE = 5  # steps near a look, and as many of those between, that are timed
+LOOKS = 8  # of which the last is deep
+FEW = 15  # steps between looks that stand for all of them in a quick run
+NEAR = 5  # steps up to a look, in which batches and gradients are noted
+SMALL = 8  # samples of the steps between looks; what is noted there does not depend on it
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What the steps from one look to the next cost.
+
+    Attributes:
+        usual: CPU seconds of a step on a full batch without a monitor.
+        between: CPU seconds that watching takes in the steps far from the look, all together.
+        near: the same in those near it, the look included.
+        look: CPU seconds of the look's own step beyond a usual one.
+        deep: it was a deep look.
+    """
+
+    usual: float
+    between: float
+    near: float
+    look: float
+    deep: bool
+
+    @property
+    def share(self) -> float:
+        """Overhead, as a share of the steps' time."""
+        return (self.between + self.near) / (EVERY * self.usual)
 
 
 def run(options: BenchOptions) -> BenchResult:
-    """Measure the share of time that watching takes, on one core."""
+    """Measure what watching costs, and whether what is said of a run is right."""
+    from dnnrepair.bench.timing import one_thread
+
+    cost, figures = overhead(options)
+    if options.quick:
+        skipped = ("what is said of runs that go well or wrong: --quick",)
+        return BenchResult("monitor", (cost,), figures, skipped)
+    with one_thread():
+        said, more = quality(options)
+    options.progress.finish()
+    return BenchResult("monitor", (cost, said), (*figures, *more))
+
+
+def overhead(options: BenchOptions) -> tuple[Table, tuple[Figure, ...]]:
+    """Return the share of time that watching takes on one core, and the figures required of it."""
+    from dnnrepair.bench.observe import network_and_data
     from dnnrepair.bench.timing import one_core
 
     rounds = 1 if options.quick else 3
@@ -32,86 +78,96 @@ def run(options: BenchOptions) -> BenchResult:
     rows, figures = [], []
     with one_core():
         for name in NETWORKS:
-            measured = []
+            firsts, later = [], []
             for _ in range(rounds):
-                measured += stretches(name, options.seed)
+                watched, stream = network_and_data(name, 4 * BATCH)
+                plain, _ = network_and_data(name, 1)
+                (data,) = list(stream.batches(4 * BATCH))
+                assert data.targets is not None  # made with labels  # noqa: S101
+                steps = FEW if options.quick else EVERY - NEAR
+                pair = (data.inputs[0], data.targets)
+                first, *others = stretches(watched, plain, pair, between=steps)
+                firsts.append(first)
+                later += others
                 options.progress.advance(1)
-            shares = [share for share, _, _ in measured]
-            value = sum(shares) / len(shares)
-            low, high = interval(shares, options.seed)
-            seconds = median(step for _, step, _ in measured)
-            once = max(first for _, _, first in measured)
-            rows.append(
-                (
-                    name,
-                    f"{1e3 * seconds:.0f}",
-                    f"{100 * value:.2f} %",
-                    f"[{100 * low:.2f}, {100 * high:.2f}]",
-                    f"{once:.2f}",
-                )
-            )
+            rows.append(_row(name, firsts, later, options.seed))
+            value = _mean([one.share for one in later])
             figures.append(Figure(f"overhead, {name}", f"at most {BOUND}", value, value <= BOUND))
-    options.progress.finish()
-    table = Table(
-        f"a monitor at every={EVERY}, batches of {BATCH}, against the same steps without it",
-        ("network", "step, CPU ms", "overhead", "95 % interval", "first look, CPU s more"),
-        tuple(rows),
+    title = (
+        f"a monitor at every={EVERY}, batches of {BATCH}, against the same steps without it; "
+        f"every {LOOKS}th look is deep, the first exports the network"
     )
-    return BenchResult("monitor", (table,), tuple(figures))
+    columns = (
+        *("network", "step, CPU ms", "overhead", "95 % interval", "noting, a step"),
+        *("a look, steps", "a deep look, steps", "the first look, steps"),
+    )
+    return Table(title, columns, tuple(rows)), tuple(figures)
 
 
-def stretches(name: str, seed: int) -> list[tuple[float, float, float]]:
-    """Return overhead, seconds of a plain step, and of the first look, for each later stretch.
+def stretches(
+    watched: nn.Module,
+    plain: nn.Module,
+    data: Part,
+    *,
+    looks: int = LOOKS,
+    between: int = EVERY - NEAR,
+) -> list[Stretch]:
+    """Return what each of ``looks`` + 1 stretches cost; the first exports the network.
 
-    A stretch ends in a look. What happens in it is timed in full: the steps near the look, where
-    batches and gradients are noted, in turn with the same steps of a twin without a monitor. The
-    steps between, where only losses and labels are kept, are represented by some of them.
+    Each step is taken in turn by the watched network and by its twin without a monitor. The steps
+    near a look have full batches. Those between have small ones: what a monitor does there is the
+    same at each, whatever their size, and their median difference stands out from the noise.
+
+    Args:
+        watched: a network.
+        plain: the same one again.
+        data: inputs and labels of some full batches.
+        looks: how many are wanted beyond the first.
+        between: how many steps far from a look are taken; they stand for all of them.
     """
     import torch
 
-    from dnnrepair.bench.observe import network_and_data
     from dnnrepair.monitor.monitor import Monitor
 
-    watched, stream = network_and_data(name, 4 * BATCH)
-    plain, _ = network_and_data(name, 1)
-    (data,) = list(stream.batches(4 * BATCH))
-    assert data.targets is not None  # made with labels  # noqa: S101
-    batches = list(zip(data.inputs[0].split(BATCH), data.targets.split(BATCH), strict=True))
-    near: list[tuple[float, float]] = []
-    quiet: list[float] = []
-    first = 0.0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        optimizers = [
-            torch.optim.SGD(net.train().parameters(), lr=1e-3) for net in (watched, plain)
-        ]
-        with Monitor(watched, optimizers[0], every=EVERY, loss="cross_entropy") as monitor:
-            step = _step(watched, optimizers[0], monitor.loss)
-            twin = _step(plain, optimizers[1], lambda loss, _: loss)
-            for look in range(LOOKS + 1):
-                monitor._watch.step = EVERY * (look + 1) - 2 * SIDE  # noqa: SLF001 - skip ahead
-                pairs = [_pair(step, twin, batches[i % 4], first=i % 2) for i in range(2 * SIDE)]
-                extra = sum(ours - theirs for ours, theirs in pairs[SIDE:])
-                if look:
-                    near.append((extra, median(theirs for _, theirs in pairs)))
-                    quiet += [ours - theirs for ours, theirs in pairs[:SIDE]]
-                else:
-                    first = extra
-    rest = (EVERY - SIDE) * median(quiet)
-    return [((extra + rest) / (EVERY * usual), usual, first) for extra, usual in near]
+    full = list(zip(data[0].split(BATCH), data[1].split(BATCH), strict=True))
+    small = [(x[:SMALL], y[:SMALL]) for x, y in full]
+    optimizers = [torch.optim.SGD(net.train().parameters(), lr=1e-3) for net in (watched, plain)]
+    found = []
+    with (
+        torch.random.fork_rng(devices=[]),
+        Monitor(watched, optimizers[0], every=EVERY, loss="cross_entropy") as monitor,
+    ):
+        step = _step(watched, optimizers[0], monitor.loss)
+        twin = _step(plain, optimizers[1], lambda loss, _: loss)
+        for look in range(looks + 1):
+            torch.manual_seed(look)
+            monitor._watch.step = EVERY * (look + 1) - NEAR - between  # noqa: SLF001 - skip ahead
+            noted = [ours - theirs for ours, theirs in _pairs(step, twin, small, between)]
+            near = _pairs(step, twin, full, NEAR)
+            usual = median(theirs for _, theirs in near)
+            found.append(
+                Stretch(
+                    usual=usual,
+                    between=(EVERY - NEAR) * median(noted),
+                    near=sum(ours - theirs for ours, theirs in near),
+                    look=near[-1][0] - usual,
+                    deep=look % LOOKS == 0,
+                )
+            )
+    return found
 
 
 def _step(
     network: nn.Module,
     optimizer: object,
     noted: Callable[[Tensor, Tensor], Tensor],
-) -> Callable[[tuple[Tensor, Tensor]], float]:
+) -> Step:
     from torch.nn import functional
     from torch.optim import Optimizer
 
     assert isinstance(optimizer, Optimizer)  # noqa: S101
 
-    def step(batch: tuple[Tensor, Tensor]) -> float:
+    def step(batch: Part) -> float:
         began = process_time()
         optimizer.zero_grad()
         noted(functional.cross_entropy(network(batch[0]), batch[1]), batch[1]).backward()
@@ -121,18 +177,37 @@ def _step(
     return step
 
 
-def _pair(
-    step: Callable[[tuple[Tensor, Tensor]], float],
-    twin: Callable[[tuple[Tensor, Tensor]], float],
-    batch: tuple[Tensor, Tensor],
-    *,
-    first: int,
-) -> tuple[float, float]:
-    """Return the seconds of both, which go first in turn."""
-    if first:
-        theirs = twin(batch)
-        return step(batch), theirs
-    return step(batch), twin(batch)
+def _pairs(
+    step: Step, twin: Step, batches: Sequence[Part], count: int
+) -> list[tuple[float, float]]:
+    """Return the seconds of both on the same batches; they go first in turn."""
+    found = []
+    for place in range(count):
+        batch = batches[place % len(batches)]
+        if place % 2:
+            theirs = twin(batch)
+            found.append((step(batch), theirs))
+        else:
+            found.append((step(batch), twin(batch)))
+    return found
+
+
+def _row(
+    name: str, firsts: Sequence[Stretch], later: Sequence[Stretch], seed: int
+) -> tuple[str, ...]:
+    shares = [one.share for one in later]
+    low, high = interval(shares, seed)
+    usual = median(one.usual for one in later)
+    noting = median(one.between for one in later) / (EVERY - NEAR)
+    looks = ([x for x in later if not x.deep], [x for x in later if x.deep], firsts)
+    return (
+        name,
+        f"{1e3 * usual:.0f}",
+        f"{100 * _mean(shares):.2f} %",
+        f"[{100 * low:.2f}, {100 * high:.2f}]",
+        f"{1e6 * noting:.0f} µs",
+        *(f"{median(x.look / x.usual for x in some):.1f}" if some else "-" for some in looks),
+    )
 
 
 def interval(values: Sequence[float], seed: int) -> tuple[float, float]:
@@ -141,3 +216,7 @@ def interval(values: Sequence[float], seed: int) -> tuple[float, float]:
     means = rng.choice(np.array(values), (2000, len(values))).mean(1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path  # read by the journal  # noqa: TC003
 from time import process_time
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from dnnrepair.selection import choose_rules
 from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from dnnrepair.repairing.parts import Parts
@@ -71,12 +70,16 @@ class End:
         gone: the leading finding is gone there, and no error is left.
         repaired: it is gone, and the accuracy is near the twin's or well above the fault's.
         done: the treatments that were kept.
+        attempts: that were made.
+        epochs: that their copies were trained.
     """
 
     accuracy: float
     gone: bool
     repaired: bool
     done: tuple[str, ...]
+    attempts: int
+    epochs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +92,7 @@ class RunResult:
         faulty: accuracy of the spoiled network on the test data.
         twin: that of the healthy twin.
         treated: what the repair came to.
-        random: what as many treatments at random came to.
-        attempts: that the repair made.
+        random: what treatments at random came to, at least as many, with as many epochs.
         seconds: of processor time that it took.
     """
 
@@ -100,7 +102,6 @@ class RunResult:
     twin: float
     treated: End
     random: End
-    attempts: int
     seconds: float
 
 
@@ -123,14 +124,21 @@ def carried_out(run: Run) -> RunResult:
     last, _ = trial.run(first)
     seconds = process_time() - began
     other = _trial(parts, run.seed + run.number)
-    chance = at_random(other, first, len(trial.attempts))
+    chance = at_random(other, first, len(trial.attempts), _epochs(trial))
 
     def end(one: Trial, found: Subject) -> End:
         accuracy = _accuracy(found, test)
         gone = bool(code) and _gone(found, test, code, run.seed)
         good = accuracy >= twin - NEAR or accuracy >= faulty + GAINED
         done = tuple(attempt.treatment for attempt in one.attempts if attempt.kept)
-        return End(accuracy=accuracy, gone=gone, repaired=gone and good, done=done)
+        return End(
+            accuracy=accuracy,
+            gone=gone,
+            repaired=gone and good,
+            done=done,
+            attempts=len(one.attempts),
+            epochs=_epochs(one),
+        )
 
     return RunResult(
         run=run,
@@ -139,9 +147,12 @@ def carried_out(run: Run) -> RunResult:
         twin=twin,
         treated=end(trial, last.subject),
         random=end(other, chance.subject),
-        attempts=len(trial.attempts),
         seconds=seconds,
     )
+
+
+def _epochs(trial: Trial) -> int:
+    return sum(attempt.epochs for attempt in trial.attempts)
 
 
 def _trial(parts: Parts, seed: int) -> Trial:

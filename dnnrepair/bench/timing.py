@@ -98,15 +98,24 @@ def affordable(work: Callable[[int], object], wanted: int, seconds: float) -> in
 @contextmanager
 def one_core() -> Iterator[None]:
     """Pin this process to one core, where the system can, and torch to one thread."""
-    threads = torch.get_num_threads()
     pins = hasattr(os, "sched_setaffinity")
     cores = os.sched_getaffinity(0) if pins else set[int]()
     try:
-        torch.set_num_threads(1)
         if pins:
             os.sched_setaffinity(0, {max(cores)})
+        with one_thread():
+            yield
+    finally:
+        if pins:
+            os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
         yield
     finally:
         torch.set_num_threads(threads)
-        if pins:
-            os.sched_setaffinity(0, cores)

@@ -117,6 +117,16 @@ class LightningHooks(Watching):
 class HuggingFaceHooks(Watching):
     """The hooks of ``transformers.TrainerCallback`` that a monitor needs."""
 
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Keep the options of the monitor to come."""
+        super().__init__(options)
+        if options.get("do") == "lower-lr":
+            message = (
+                "the Trainer's schedule sets the learning rate anew at every step and would take a "
+                "lowered one back; give do= a function, such as one that sets should_training_stop"
+            )
+            raise SettingError(message)
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
         """Begin to watch; losses and labels are read off the calls of the network."""
         self.begin(kwargs["model"], kwargs["optimizer"])

@@ -168,7 +168,8 @@ class Watch:
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:  # noqa: ANN401
         if not self._near(GRADIENT_STEPS) or overflowed(optimizer):
             return
-        if not (args[1:] or kwargs):  # a closure computes gradients only later
+        closures = (*args[1:], *kwargs.values())
+        if all(one is None for one in closures):  # a closure computes gradients only later
             self.gradients.add(dict(self.network.named_parameters()), optimizer)
         if self._near(1):
             self.updates.before(optimized(self.network, optimizer))

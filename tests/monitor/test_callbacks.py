@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from dnnrepair.errors import DnnRepairError, SettingError
 from dnnrepair.monitor.callbacks import lightning_callback, trainer_callback
-from tests.monitor.loops import batches, network, sgd
+from tests.monitor.loops import batches, data, network, sgd
 
 
 @pytest.fixture
@@ -71,6 +71,8 @@ class Answering(nn.Module):
 
     def forward(self, x: Any, labels: Any = None) -> dict[str, Any]:
         logits = self.inner(x)
+        if labels is None:
+            return {"logits": logits}
         return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
 
@@ -98,6 +100,8 @@ def test_what_callbacks_refuse() -> None:
         trainer_callback().report()
     with pytest.raises(SettingError, match="give do= a function"):
         lightning_callback(on="ACT", do="stop")
+    with pytest.raises(SettingError, match="schedule sets the learning rate anew"):
+        trainer_callback(on="ACT", do="lower-lr")
 
 
 @pytest.mark.skipif(find_spec("lightning") is not None, reason="Lightning is installed")
@@ -106,6 +110,7 @@ def test_without_lightning() -> None:
         lightning_callback()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # Lightning's own
 def test_with_the_true_lightning(tmp_path: Any) -> None:
     pl = pytest.importorskip("lightning.pytorch")
 
@@ -131,10 +136,78 @@ def test_with_the_true_lightning(tmp_path: Any) -> None:
         default_root_dir=tmp_path,
         callbacks=[callback],
     )
-    data: Any = list(batches(10))
-    trainer.fit(Module(), torch.utils.data.DataLoader(data, batch_size=None))
+    made: Any = list(batches(10))
+    trainer.fit(Module(), torch.utils.data.DataLoader(made, batch_size=None))
     assert callback.monitor.step == 10
     assert callback.report().model.samples == 512
     assert callback.report().model.accuracy is not None
     assert callback.monitor._watch.losses.blocks[0].count == 5
     assert not callback.monitor._watch.attached
+
+
+class Rows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Samples as the Trainer wants them."""
+
+    def __init__(self, count: int) -> None:
+        self.x, self.y = data()
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"x": self.x[index], "labels": self.y[index]}
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_with_the_true_trainer(tmp_path: Any, accumulated: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    model = Answering()
+    with torch.no_grad():
+        model.get_parameter("inner.0.bias")[:24] = -100.0
+    acted: list[str] = []
+    callback = trainer_callback(every=5, on="dead-relu", do=lambda f: acted.append(f.layer))
+    options = transformers.TrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=20,
+        per_device_train_batch_size=64,
+        gradient_accumulation_steps=accumulated,
+        learning_rate=0.01,
+        lr_scheduler_type="constant",
+        eval_strategy="steps",
+        eval_steps=10,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    trainer = transformers.Trainer(
+        model=model,
+        args=options,
+        train_dataset=Rows(1024),
+        eval_dataset=Rows(128),
+        callbacks=[callback],
+    )
+    trainer.train()
+    monitor, report = callback.monitor, callback.report()
+    assert monitor.step == 20
+    assert not monitor._watch.attached
+    (seen,) = [
+        one.finding
+        for one in monitor.findings
+        if one.finding.code == "ACT001" and one.finding.layer == "inner.0"
+    ]
+    assert set(range(24)) <= set(seen.units)
+    assert {"ACT001", "GRD001", "TRN005", "TRN008"} <= set(report.checked)
+    assert report.model.accuracy is not None
+    assert report.model.samples >= 512
+    assert [block.count for block in monitor._watch.losses.blocks] == [5 * accumulated] * 4
+    assert [one.step for one in monitor._watch.validations] == [10, 20]
+    assert monitor._watch.validations[0].loss > 0
+    assert sum(monitor._watch.labels.counts.values()) > 0
+    assert "inner.0" in acted
+    assert not any("failed" in note for note in report.model.notes)

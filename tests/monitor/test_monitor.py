@@ -137,6 +137,18 @@ def test_gradients_that_are_not_finite_are_found_before_the_loss_is() -> None:
     assert "TRN001" not in codes(m)
 
 
+def test_a_closure_of_none_is_no_closure() -> None:
+    """Accelerate's optimizer hands its own argument on: ``step(None)``."""
+    model = network()
+    optimizer = sgd(model)
+    with Monitor(model, optimizer, every=2) as m:
+        for place, (x, y) in enumerate(batches(2)):
+            m.loss(F.cross_entropy(model(x), y), y).backward()
+            optimizer.step(closure=None) if place else optimizer.step(None)
+            optimizer.zero_grad()
+    assert gradients(m)["0.weight"].batches == 2
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_gradients_are_judged_unscaled(fused: bool) -> None:
     def ratios(scaler: torch.amp.GradScaler | None) -> dict[str, float]:
