@@ -56,8 +56,8 @@ def required(runs: Sequence[Run]) -> Iterator[Figure]:
     if every:
         share = float(np.mean([r.region in GOOD for r in every]))
         yield _figure("Fairea: good or win-win", 0.9, share, at_least=True)
-        slowest = max(r.seconds for r in every)
-        yield _figure("seconds of a search, at most", MOST_SECONDS, slowest, at_least=False)
+        slowest = max(r.cpu for r in every)
+        yield _figure("CPU seconds of a search, the slowest", MOST_SECONDS, slowest, at_least=False)
 
 
 def _groups(runs: Sequence[Run]) -> dict[Key, list[Run]]:
