@@ -22,6 +22,7 @@ from dnnrepair.fairness.cohort import SHARES, Cohort, overlap, parted
 from dnnrepair.fairness.labels import class_numbers, positive_last
 from dnnrepair.fairness.metric import TWO_CLASSES
 from dnnrepair.fairness.rows import Rows
+from dnnrepair.fitness.disparity import Disparity
 from dnnrepair.observation import Task
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def _parts(
 
 
 _NAMES = ("repair", "select", "test")
+_AMONG = (("tpr", 1), ("ppv", 1), ("fpr", 0))  # rates, and the label whose rows they need
 
 
 def _split(cohort: Cohort, seed: int, shares: tuple[float, ...]) -> list[np.ndarray]:
@@ -234,15 +236,20 @@ def _aligned(found: Attribute, known: Attribute, name: str) -> Attribute:
 
 
 def _too_small(parts: tuple[Part, ...], request: DebiasRequest) -> tuple[str, ...]:
-    """Return the groups with too few rows of a label in a part that repairs or selects."""
+    """Return the groups with too few rows in a part that repairs or selects.
+
+    Too few of a label, where the objective compares rates among its rows: where groups are the
+    label itself, each lacks one, and their accuracies can be compared all the same.
+    """
     gates, found = request.gates, []
+    rates = Disparity.named(request.objective).rates or ("tpr", "fpr")
+    labels = [label for name, label in _AMONG if name in rates]
     for place, level in enumerate(parts[0].cohort.levels):
         for part in parts:
             cohort = part.cohort
             inside = cohort.groups == place
-            positives = int(cohort.labels[inside].sum())
-            cells = (positives, int(inside.sum()) - positives)
-            if inside.sum() < gates.min_group or min(cells) < gates.min_cell:
+            rows = [int((cohort.labels[inside] == label).sum()) for label in labels]
+            if inside.sum() < gates.min_group or min(rows, default=gates.min_cell) < gates.min_cell:
                 found.append(level)
                 break
     return tuple(found)
