@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dnnrepair.bench.fairness_data import adult, compas, default
-from dnnrepair.bench.fairness_runs import Plan, carried_out
+from dnnrepair.bench.fairness_record import Plan
+from dnnrepair.bench.fairness_runs import carried_out
 from dnnrepair.bench.fairness_tables import required, tables
 from dnnrepair.fitness.disparity import OBJECTIVES
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dnnrepair.bench.fairness_data import People
-    from dnnrepair.bench.fairness_runs import Run
+    from dnnrepair.bench.fairness_record import Run
     from dnnrepair.bench.result import BenchOptions, Figure, Table
 
 SEEDS = 10  # of the objective that has required figures

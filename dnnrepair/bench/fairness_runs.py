@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
+from dataclasses import dataclass
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from dnnrepair import __version__
 from dnnrepair.bench.fairness_data import parts, scaled, trained, twins
 from dnnrepair.bench.fairness_limit import least_gap
+from dnnrepair.bench.fairness_record import NAN, Plan, Run, name_of, read, written
 from dnnrepair.data import ArraySamples
 from dnnrepair.debiasing.baselines import baselines
 from dnnrepair.fairness.case import Case
 from dnnrepair.fairness.choice import judged
 from dnnrepair.fairness.cohort import Cohort
-from dnnrepair.fairness.descent import Descent
 from dnnrepair.fairness.fairea import fairea
 from dnnrepair.fairness.repair import changeable, repaired
 from dnnrepair.fairness.responses import Asking
 from dnnrepair.fairness.trial import flips_of
-from dnnrepair.fairness_report import BaselineResult
 from dnnrepair.files import write_whole
 from dnnrepair.fitness.disparity import Disparity
 from dnnrepair.subject import subject_of
@@ -40,63 +36,8 @@ if TYPE_CHECKING:
     from dnnrepair.fairness.repair import Repaired
     from dnnrepair.subject import Subject
 
-NAN = float("nan")
+_DRAWS = 2000
 _FIRST = "0.weight"  # of the networks of the benchmark: what reads the inputs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Plan:
-    """One repair to be carried out.
-
-    Attributes:
-        data: name of the table.
-        attribute: that groups people.
-        told: the attributes are among the network's inputs.
-        objective: what is made small.
-        seed: of split, training and search.
-    """
-
-    data: str
-    attribute: str
-    told: bool
-    objective: str
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a repair reached on rows that judge.
-
-    Attributes:
-        plan: what was repaired.
-        before: accuracy, F1 and gap of the untouched network.
-        after: those of the repaired one; the same where nothing was accepted.
-        select_gap: of the repair on the rows that select, NaN where nothing was accepted.
-        region: of Fairea, "" where nothing was accepted or groups are not compared.
-        limit: the least gap that any rule on the network's scores could reach on these rows.
-        own_inputs: share of the patch's squared size that lies in weights which read the attribute.
-        seconds: of wall clock, of the search.
-        cpu: seconds of CPU, of the search.
-        others: what other methods reach.
-        reason: why this candidate, or why none.
-    """
-
-    plan: Plan
-    before: tuple[float, float, float]
-    after: tuple[float, float, float]
-    select_gap: float
-    region: str
-    limit: float
-    own_inputs: float
-    seconds: float
-    cpu: float
-    others: tuple[BaselineResult, ...]
-    reason: str
-
-    @property
-    def accepted(self) -> bool:
-        """Whether a patch was taken."""
-        return not np.isnan(self.select_gap)
 
 
 def carried_out(people: People, plans: Iterable[Plan], folder: Path | None) -> Iterator[Run]:
@@ -109,35 +50,16 @@ def carried_out(people: People, plans: Iterable[Plan], folder: Path | None) -> I
     """
     prepared: _Prepared | None = None
     for plan in plans:
-        path = folder / f"{_name(plan)}.json" if folder is not None else None
+        path = folder / f"{name_of(plan)}.json" if folder is not None else None
         if path is not None and path.is_file():
-            yield _read(path)
+            yield read(path)
             continue
         prepared = prepared or _Prepared.of(people, plan.seed)
         run = _run(prepared, plan)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(asdict(run)) + "\n")
+            write_whole(path, written(run))
         yield run
-
-
-def _name(plan: Plan) -> str:
-    """Return a name that changes with whatever the run depends on."""
-    told = f"{plan}{Descent()}{__version__}"
-    return f"{plan.data}-{plan.attribute}-{plan.objective}-{plan.seed}-{_digest(told)}"
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:12]
-
-
-def _read(path: Path) -> Run:
-    plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    plain["plan"] = Plan(**plain["plan"])
-    plain["others"] = tuple(BaselineResult(**one) for one in plain["others"])
-    for name in ("before", "after"):
-        plain[name] = tuple(plain[name])
-    return Run(**{field.name: plain[field.name] for field in fields(Run)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -215,12 +137,31 @@ def _run(prepared: _Prepared, plan: Plan) -> Run:
         limit=least_gap(
             first.responses.margins, test.labels, test.groups, case.disparity, case.limits
         ),
+        floor=by_chance(second.table, case.disparity, np.random.default_rng(case.seed)),
         own_inputs=_own_inputs(case, tensors, prepared.people.blocks[plan.attribute]),
         seconds=wall,
         cpu=cpu,
         others=baselines(case, test)[0],
         reason=found.reason,
     )
+
+
+def by_chance(table: np.ndarray, disparity: Disparity, rng: np.random.Generator) -> float:
+    """Return the mean gap of equal groups: decisions drawn with the rates of all together.
+
+    Args:
+        table: counts by group, label and decision, ``(G, 2, 2)``.
+        disparity: the objective.
+        rng: draws.
+    """
+    if not disparity.rates:
+        return NAN
+    together = table.sum(0)
+    shares = together[:, 1] / together.sum(-1)
+    cells = table.sum(-1).astype(np.int64)
+    drawn = rng.binomial(cells, shares, (_DRAWS, *cells.shape)).astype(np.float64)
+    tables = torch.from_numpy(np.stack([cells - drawn, drawn], -1))
+    return float(disparity.gap(tables).mean())
 
 
 def _tensors(found: Repaired) -> Mapping[str, Tensor] | None:

@@ -11,11 +11,14 @@ import torch
 from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DataError
 from dnnrepair.fairness.cohort import Cohort, parted
+from dnnrepair.fitness.disparity import Disparity
 
 if TYPE_CHECKING:
     from dnnrepair.auditing.tables import AuditTable
     from dnnrepair.debiasing.request import DebiasRequest
     from dnnrepair.fairness.rows import Attribute
+
+_AMONG = (("tpr", 1), ("ppv", 1), ("fpr", 0))  # rates, and the label whose rows they need
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,15 +88,20 @@ def aligned(found: Attribute, known: Attribute, name: str) -> Attribute:
 
 
 def too_small(parts: tuple[Part, ...], request: DebiasRequest) -> tuple[str, ...]:
-    """Return the groups with too few rows of a label in a part that repairs or selects."""
+    """Return the groups with too few rows in a part that repairs or selects.
+
+    Too few of a label, where the objective compares rates among its rows: where groups are the
+    label itself, each lacks one, and their accuracies can be compared all the same.
+    """
     gates, found = request.gates, []
+    rates = Disparity.named(request.objective).rates or ("tpr", "fpr")
+    labels = [label for name, label in _AMONG if name in rates]
     for place, level in enumerate(parts[0].cohort.levels):
         for part in parts:
             cohort = part.cohort
             inside = cohort.groups == place
-            positives = int(cohort.labels[inside].sum())
-            cells = (positives, int(inside.sum()) - positives)
-            if inside.sum() < gates.min_group or min(cells) < gates.min_cell:
+            rows = [int((cohort.labels[inside] == label).sum()) for label in labels]
+            if inside.sum() < gates.min_group or min(rows, default=gates.min_cell) < gates.min_cell:
                 found.append(level)
                 break
     return tuple(found)

@@ -13,6 +13,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from dnnrepair.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from multiprocessing.context import ForkProcess
 
     from dnnrepair.data import ArraySamples
     from dnnrepair.progress import Progress
@@ -43,7 +45,7 @@ class Ahead:
     """
 
     jobs: int = 1
-    _running: dict[Hashable, int] = field(default_factory=dict)
+    _running: dict[Hashable, ForkProcess] = field(default_factory=dict)
 
     def begin(self, key: Hashable, work: Callable[[Progress], None]) -> None:
         """Let a process do some work, unless one does it already or all are busy.
@@ -54,35 +56,33 @@ class Ahead:
         """
         if self.jobs < 2 or key in self._running or len(self._running) >= self.jobs:  # noqa: PLR2004
             return
+        process = get_context("fork").Process(target=_work, args=(work, os.getpid()), daemon=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of threads: the child uses none of them
-            child = os.fork()
-        if child:
-            self._running[key] = child
-            return
-        try:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loop is asked, and ends this one
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            torch.set_num_threads(1)  # the others were not copied
-            work(_Orphan(os.getppid()))
-        finally:
-            os._exit(0)
+            process.start()
+        self._running[key] = process
 
     def wait(self, key: Hashable) -> None:
         """Wait until some work is done, if it was begun."""
-        child = self._running.get(key)
-        if child is not None:
-            os.waitpid(child, 0)
-            del self._running[key]
+        process = self._running.pop(key, None)
+        if process is not None:
+            process.join()
 
     def stop(self) -> None:
         """End all work that is still being done."""
-        for child in self._running.values():
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
+        for process in self._running.values():
+            process.kill()
+            process.join()
         self._running.clear()
+
+
+def _work(work: Callable[[Progress], None], parent: int) -> None:
+    """Work in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loop is asked, and ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)  # the others were not copied
+    with suppress(Exception):  # the loop will meet it, too, and tell
+        work(_Orphan(parent))
 
 
 class _Orphan(Silent):
@@ -95,7 +95,7 @@ class _Orphan(Silent):
         """Look whether anyone still waits."""
         del n
         if os.getppid() != self._parent:
-            os._exit(0)
+            raise SystemExit
 
 
 def jobs_for(

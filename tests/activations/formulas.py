@@ -117,7 +117,7 @@ FORMULAS: dict[str, tuple[dict[str, Any], Function, Function]] = {
     "hardsigmoid": (
         {},
         lambda x: np.clip(x + 3, 0, 6) / 6,
-        lambda x: np.where(np.abs(x) < 3, 1 / 6, 0),
+        lambda x: np.where(np.abs(x) < 3, float(np.float32(1 / 6)), 0),  # torch: in any precision
     ),
     "ulu": ({"a1": 1.0, "a2": 2.0}, lambda x: ulu(x, 1, 2), lambda x: ulu_slope(x, 1, 2)),
     "aulu": ({"a1": 0.7, "a2": 1.5}, lambda x: ulu(x, 0.7, 1.5), lambda x: ulu_slope(x, 0.7, 1.5)),

@@ -14,8 +14,9 @@ from scipy.optimize import linprog
 from dnnrepair.bench import fairness_runs
 from dnnrepair.bench.fairness_data import People, parts, twins
 from dnnrepair.bench.fairness_limit import least_gap
+from dnnrepair.bench.fairness_record import NAN, Plan, Run
 from dnnrepair.bench.fairness_repairs import SEEDS, planned, repair_rows
-from dnnrepair.bench.fairness_runs import NAN, Plan, Run, carried_out
+from dnnrepair.bench.fairness_runs import by_chance, carried_out
 from dnnrepair.bench.fairness_tables import required, tables
 from dnnrepair.bench.result import BenchOptions
 from dnnrepair.fairness.descent import Descent
@@ -159,6 +160,16 @@ def mixed(
     return float(least_cost)
 
 
+def test_chance_alone_parts_groups_that_are_treated_alike() -> None:
+    table = np.array([[[800, 200], [60, 40]], [[400, 100], [90, 60]]], dtype=np.float64)
+    rng = np.random.default_rng(0)
+    spread = np.sqrt(0.4 * 0.6 * (1 / 100 + 1 / 150))  # of the difference of true positive rates
+    found = by_chance(table, Disparity.named("eopp"), rng)
+    assert found == pytest.approx(spread * np.sqrt(2 / np.pi), rel=0.05)
+    assert by_chance(table, Disparity.named("eodds"), rng) > found
+    assert np.isnan(by_chance(table, Disparity.named("flip"), rng))
+
+
 def run(plan: Plan, after: float, region: str = "good", accuracy: float = 0.845) -> Run:
     other = BaselineResult(
         id="other", accuracy=0.82, gap=0.01, f1=0.6, uses_sensitive_at_inference=True
@@ -166,8 +177,8 @@ def run(plan: Plan, after: float, region: str = "good", accuracy: float = 0.845)
     taken = after < 0.1
     return Run(
         plan=plan, before=(0.85, 0.66, 0.1), after=(accuracy, 0.65, after),
-        select_gap=after - 0.01 if taken else NAN, region=region, limit=0.02, own_inputs=0.2,
-        seconds=12.0, cpu=11.0, others=(other,), reason="",
+        select_gap=after - 0.01 if taken else NAN, region=region, limit=0.02, floor=0.02,
+        own_inputs=0.2, seconds=12.0, cpu=11.0, others=(other,), reason="",
     )  # fmt: skip
 
 
