@@ -74,12 +74,12 @@ def _facts(sheet: Sheet) -> Iterator[tuple[str, str]]:
     yield "Patch", sheet.name
     tensors = counted(len(sheet.changed), "tensor")
     yield "Changes", f"{counted(sheet.count, 'number')} in {tensors}"
-    settings = ", ".join(f"{k} {str(v)[:_LONGEST]}" for k, v in sheet.settings.items())
+    settings = ", ".join(f"{k} {_setting(v)}" for k, v in sheet.settings.items())
     method = ", ".join(part for part in (sheet.method, settings, f"seed {sheet.seed}") if part)
     yield "Method", method
     yield "Base", sheet.base
     yield "Result", sheet.result
-    yield "Verdict", outcome(sheet.verdict) or "never judged on data of its own"
+    yield "Verdict", outcome(sheet.verdict) or "none in this file; see the report that came with it"
 
 
 def _table(sheet: Sheet) -> Table:
@@ -117,3 +117,7 @@ def _rate(value: object) -> Rate | None:
     if type(hits) is int and type(tries) is int and 0 <= hits <= tries > 0:
         return Rate(hits, tries)
     return None
+
+
+def _setting(value: object) -> str:
+    return f"{value:.4g}" if type(value) is float else str(value)[:_LONGEST]
