@@ -33,7 +33,7 @@ _PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--data-dir", type=_FOLDER, help="Real data; without it the embedded digits serve.")
 @click.option("--peers", is_flag=True, help="diagnose: run the closest existing tools, too.")
 @click.option("--peers-python", type=_PROGRAM, help="Interpreter that has those tools.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Keep trained weights and finished runs here.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Keep trainings here for later.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--plot", metavar="FILE", type=_SVG, help="activations: draw accuracy, as SVG.")
 @seed_option
