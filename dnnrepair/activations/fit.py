@@ -94,7 +94,13 @@ def ordered_sample(z: Tensor) -> Tensor:
         raise DataError(message + "give data that differ")
     if len(ordered) <= MOST:
         return ordered
-    return ordered[torch.linspace(0, len(ordered) - 1, MOST).round().long()]
+    return ordered[spaced(len(ordered))]
+
+
+def spaced(count: int) -> Tensor:
+    """Return ``MOST`` evenly spaced places among ``count``, the first and the last among them."""
+    # float32 does not know every integer above 2^24 and would step beyond the end
+    return torch.linspace(0, count - 1, MOST, dtype=torch.float64).round().long()
 
 
 @dataclass(frozen=True, slots=True)

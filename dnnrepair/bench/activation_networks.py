@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CLASSES = 10
 CONVERTED = ("pann", "polynomial")  # trained as ReLU: a polynomial explodes outside its range
 PRECISION, DEGREE = 9, 4  # of them
+CONVERTED_ON = 1500  # images at most, that give the ranges
 BATCH, RATE = 64, 1e-3
 
 
@@ -112,7 +113,7 @@ def convert(network: Trial, name: str, data: Split) -> None:
     """Put polynomials in place of the ReLUs of a trained network, on the ranges it sees."""
     from dnnrepair.activations import find
 
-    seen = pre_activations(network, data.train_x)
+    seen = pre_activations(network, data.train_x[:CONVERTED_ON])
     for place, z in enumerate(seen):
         if name == "pann":
             new = composite(z, precision=PRECISION).activation

@@ -63,9 +63,13 @@ class Course:
     networks: tuple[str, ...] = SPOILED
 
 
-def _few(count: int, data: Data, rng: torch.Generator) -> Data:
+def _few_and_wrong(count: int, share: float, data: Data, rng: torch.Generator) -> Data:
+    """Keep ``count`` samples, and deal out a share of their labels at random."""
     some = torch.randperm(len(data[0]), generator=rng)[:count]
-    return data[0][some], data[1][some]
+    x, y = data[0][some], data[1][some].clone()
+    wrong = torch.rand(count, generator=rng) < share
+    y[wrong] = torch.randint(0, int(y.max()) + 1, (int(wrong.sum()),), generator=rng)
+    return x, y
 
 
 def _unbalanced(data: Data, rng: torch.Generator) -> Data:
@@ -84,19 +88,29 @@ CONSTANT = Course(name="healthy, the learning rate does not fall", rate=1 / 3)
 COURSES = (
     Course(
         name="SGD at a rate of 1",
-        codes=("TRN002", "TRN004", "TRN005"),
+        codes=("TRN001", "TRN002", "TRN004", "TRN005"),
         optimizer="sgd-1",
         networks=tuple(name for name in SPOILED if name != "cnn-bn"),
     ),
-    Course(name="learning rate 100 times too high", codes=("TRN004", "TRN005"), rate=100.0),
+    Course(
+        name="learning rate 100 times too high",
+        codes=("TRN001", "TRN002", "TRN004", "TRN005"),
+        rate=100.0,
+        networks=tuple(name for name in SPOILED if name != "cnn-bn"),
+    ),
     Course(
         name="learning rate 10,000 times too low",
         codes=("TRN002", "TRN003", "TRN006"),
         rate=1e-4,
         steps=400,
     ),
-    Course(name="labels at random", codes=("TRN002",), shuffled=True, steps=400),
-    Course(name="100 samples", codes=("TRN007",), change=partial(_few, 100), steps=600),
+    Course(name="labels at random", codes=("TRN002", "TRN003"), shuffled=True, steps=400),
+    Course(
+        name="300 samples, labels of 40 % at random",
+        codes=("TRN007",),
+        change=partial(_few_and_wrong, 300, 0.4),
+        steps=800,
+    ),
     Course(name="three rare classes", codes=("TRN008",), change=_unbalanced),
     Course(name="log of 0 in the loss", codes=("TRN001",), rate=100.0, objective=_by_hand),
 )

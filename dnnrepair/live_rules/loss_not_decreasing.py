@@ -12,14 +12,16 @@ from dnnrepair.finding import Finding, Remedy, Severity, Skip, live_rule
 from dnnrepair.live_rules.non_finite_loss import NO_LOSS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from dnnrepair.evidence.training import LossBlock
     from dnnrepair.observation import Observations
 
 RECENT = 3  # looks whose mean is "now"
 SURE = 3  # standard errors: a fall is no noise
 GROWN = 2.0  # times the loss at the start: an error
 WELL = 0.5  # of the loss by chance: such a network was good to begin with
+GUESSING = 0.95  # of the loss by chance, and more: nothing is known
 
 _REMEDIES = (
     Remedy(
@@ -41,7 +43,9 @@ class LossNotDecreasing:
     ## What it measures
     The mean loss of the last three looks, against the mean of the first ten losses. It has not come
     down if it is less than 1 % lower, and not below the mean of the first look by three standard
-    errors of the difference.
+    errors of the difference. Neither has that of a classifier that was thrown far off at the start
+    and has come back to guessing (95 % of the logarithm of the number of classes, in training and
+    at the look) without a further fall over the last three looks.
 
     ## Why it matters
     Nothing is learned. If the loss has doubled, what was known is being lost.
@@ -81,20 +85,33 @@ class LossNotDecreasing:
         now = sum(block.mean for block in recent) / RECENT
         drop = (training.start - now) / abs(training.start)
         noise = math.hypot(first.error, math.hypot(*(block.error for block in recent)) / RECENT)
-        if drop >= self.min_drop or now < first.mean - SURE * noise:
+        fell = drop >= self.min_drop or now < first.mean - SURE * noise
+        if fell and not _is_stuck_at_guessing(seen, blocks, now):
             return
         yield Finding(
             code=self.code,
             severity=_severity(seen, now / training.start),
             layer="",
             message=f"the loss was {training.start:.4g} at the start and is {now:.4g} after "
-            f"{training.step:,} steps",
+            f"{training.step:,} steps{', no better than guessing' if fell else ''}",
             measured=drop,
             limit=self.min_drop,
             healthy="a lower loss",
             unit="share",
             remedies=_REMEDIES,
         )
+
+
+def _is_stuck_at_guessing(seen: Observations, blocks: Sequence[LossBlock], now: float) -> bool:
+    """Tell whether a classifier does no better than guessing, in training and at the look."""
+    predictions, facts = seen.whole(Predictions), seen.facts
+    if predictions is None or not facts.labeled or facts.classes < 2 or len(blocks) < 2 * RECENT:  # noqa: PLR2004
+        return False
+    least = GUESSING * math.log(facts.classes)
+    before, recent = blocks[-2 * RECENT : -RECENT], blocks[-RECENT:]
+    noise = math.hypot(*(block.error for block in (*before, *recent))) / RECENT
+    falling = now < sum(block.mean for block in before) / RECENT - SURE * noise
+    return not falling and min(now, predictions.mean_loss) >= least
 
 
 def _severity(seen: Observations, growth: float) -> Severity:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnrepair.activations import Wrap, activations, exact, find, fit, wrapped
+from dnnrepair.activations.fit import MOST, spaced
 from dnnrepair.activations.taaf import Taaf
 from dnnrepair.errors import DataError, SettingError, UnknownNameError
 
@@ -129,6 +130,13 @@ def test_a_fit_does_not_copy_the_kink() -> None:
         z = inputs(scale)
         found = fit(find("relu"), find("softplus"), z)
         assert 0 < found.wrap.beta <= 3 / float(z.std()) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("count", [MOST + 1, 2**24 + 4, 31_360_000, 2**40])
+def test_samples_of_many_values_keep_within_them(count: int) -> None:
+    places = spaced(count)
+    assert (places[0], places[-1]) == (0, count - 1)
+    assert (places.diff() >= 0).all()
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:

@@ -36,8 +36,8 @@ def test_misses_and_alarms_are_counted() -> None:
     )
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["healthy"] == ("1", "nothing", "1/2", "TRN004 1")
-    assert rows["labels at random"] == ("2", "TRN002", "1/2", "TRN002 1, TRN005 2")
+    assert rows["labels at random"] == ("2", "TRN002 or TRN003", "1/2", "TRN002 1, TRN005 2")
     assert rows[CONSTANT.name] == ("0", "nothing", "0/0", "nothing")
     assert [(figure.value, figure.met) for figure in figures] == [(1.0, False), (0.5, False)]
-    _, (alarms, found) = judged([said("healthy"), said("100 samples", "TRN007")])
+    _, (alarms, found) = judged([said("healthy"), said("log of 0 in the loss", "TRN001")])
     assert (alarms.value, alarms.met, found.value, found.met) == (0.0, True, 1.0, True)

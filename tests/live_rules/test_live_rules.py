@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from dnnrepair.evidence.predictions import Predictions
 from dnnrepair.evidence.training import Training, Update, Validation
 from dnnrepair.finding import Finding, Severity, live_rules
 from dnnrepair.monitor.losses import Losses, block_of
-from dnnrepair.observation import Observations, Role, TensorInfo
+from dnnrepair.observation import Facts, Observations, Role, Task, TensorInfo
+from dnnrepair.probe import Batch
+from dnnrepair.probes.predictions import PredictionsProbe
 
 EVERY = 100
 
@@ -80,6 +85,34 @@ def test_faulty_losses_are_found(code: str, losses: Any, severity: Severity) -> 
     (finding,) = found(code, observed(**run_of(losses)))
     assert finding.severity is severity or code == "TRN001"
     assert finding.remedies
+
+
+@pytest.mark.parametrize(
+    ("end", "at_the_look", "is_found"),
+    [
+        (np.log(10) + noise(1000, 0.02), np.log(10), True),
+        (np.log(10) + noise(1000, 0.02), 0.5, False),  # training is hard on purpose
+        (0.3 + noise(1000, 0.02), np.log(10), False),  # only the look goes wrong
+        (2.9 - STEPS[:1000] / 2000, 2.5, False),  # still falling
+    ],
+)
+def test_a_classifier_that_came_back_to_guessing(
+    end: Any, at_the_look: float, is_found: bool
+) -> None:
+    losses = np.where(STEPS[:1000] < 15, 500.0, end)
+    facts = Facts(task=Task.CLASSIFY, classes=10, labeled=True)
+    batch = Batch(inputs=(torch.zeros(512, 1),), targets=torch.arange(512) % 10, mask=None)
+    predictions = PredictionsProbe().measure_prediction(torch.zeros(512, 10), batch, facts)
+    predictions = replace(predictions, loss_sum=512 * at_the_look)
+    seen = observed(**run_of(losses))
+    seen = replace(
+        seen,
+        facts=facts,
+        evidence={**seen.evidence, Predictions: {"": predictions}},
+    )
+    findings = found("TRN002", seen)
+    assert [f.severity for f in findings] == [Severity.WARNING] * is_found
+    assert all("no better than guessing" in f.message for f in findings)
 
 
 def test_where_losses_stopped_being_finite() -> None:
