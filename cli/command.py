@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ class Configured(click.Command):
         if {"-h", "--help"} & set(args):
             return super().make_context(info_name, args, parent, **extra)
         options = {_key(option): option for option in self.params if _configurable(option)}
-        config = read_config(Path.cwd(), {*options, *_of_others()})
+        config = read_config(Path.cwd(), options, _of_others)
         defaults = {
             options[key].name: _shaped(options[key], value, f"{config.path}: {key}")
             for key, value in config.options.items()
@@ -42,7 +41,6 @@ class Configured(click.Command):
         return context
 
 
-@cache
 def _of_others() -> frozenset[str]:
     """Return what a project may set for any command: one section serves them all."""
     from dnnrepair.cli.main import COMMANDS

@@ -10,7 +10,7 @@ from dnnrepair.errors import SettingError
 from dnnrepair.settings import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 FILE = "pyproject.toml"
@@ -33,12 +33,15 @@ class Config:
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read_config(start: Path, known: Collection[str]) -> Config:
+def read_config(
+    start: Path, known: Collection[str], others: Callable[[], Collection[str]] = tuple
+) -> Config:
     """Return the settings that hold in a folder.
 
     Args:
         start: folder from which to look, upwards, for a file that has the section.
         known: names of the options that may be set.
+        others: returns more such names; asked only where a name is not known.
 
     Raises:
         SettingError: if the file cannot be read or holds an unknown key.
@@ -47,7 +50,7 @@ def read_config(start: Path, known: Collection[str]) -> Config:
         path = folder / FILE
         section = _section(path) if path.is_file() else None
         if section is not None:
-            return _checked(path, section, known)
+            return _checked(path, section, known, others)
     return Config()
 
 
@@ -60,8 +63,15 @@ def _section(path: Path) -> Any:  # noqa: ANN401 - whatever TOML holds
     return tool.get(SECTION) if isinstance(tool, dict) else None
 
 
-def _checked(path: Path, section: Any, known: Collection[str]) -> Config:  # noqa: ANN401
+def _checked(
+    path: Path,
+    section: Any,  # noqa: ANN401
+    known: Collection[str],
+    others: Callable[[], Collection[str]],
+) -> Config:
     table = _table(section, path, f"tool.{SECTION}")
+    if not table.keys() <= {RULES, *known}:
+        known = {*known, *others()}
     for key in table:
         if key != RULES and key not in known:
             message = f"{path}: [tool.{SECTION}] has no key {key!r}; {nearest(key, known)}"
