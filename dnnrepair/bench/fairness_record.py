@@ -1,20 +1,12 @@
-"""What a fairness repair of the benchmark was to do, and what came of it, to be kept in a file."""
+"""What a fairness repair of the benchmark was to do, and what came of it."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from dnnrepair import __version__
-from dnnrepair.fairness.descent import Descent
-from dnnrepair.fairness_report import BaselineResult
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from dnnrepair.fairness_report import BaselineResult  # noqa: TC001 - pydantic reads it
 
 NAN = float("nan")
 
@@ -75,25 +67,3 @@ class Run:
     def accepted(self) -> bool:
         """Whether a patch was taken."""
         return not np.isnan(self.select_gap)
-
-
-def name_of(plan: Plan) -> str:
-    """Return a name that changes with whatever the run depends on."""
-    told = f"{plan}{Descent()}{__version__}"
-    digest = sha256(told.encode()).hexdigest()[:12]
-    return f"{plan.data}-{plan.attribute}-{plan.objective}-{plan.seed}-{digest}"
-
-
-def written(run: Run) -> str:
-    """Return a run as text to be kept."""
-    return json.dumps(asdict(run)) + "\n"
-
-
-def read(path: Path) -> Run:
-    """Return a run that was kept."""
-    plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    plain["plan"] = Plan(**plain["plan"])
-    plain["others"] = tuple(BaselineResult(**one) for one in plain["others"])
-    for name in ("before", "after"):
-        plain[name] = tuple(plain[name])
-    return Run(**{field.name: plain[field.name] for field in fields(Run)})

@@ -11,7 +11,8 @@ import torch
 
 from dnnrepair.bench.fairness_data import parts, scaled, trained, twins
 from dnnrepair.bench.fairness_limit import least_gap
-from dnnrepair.bench.fairness_record import NAN, Plan, Run, name_of, read, written
+from dnnrepair.bench.fairness_record import NAN, Plan, Run
+from dnnrepair.bench.journal import Journal
 from dnnrepair.data import ArraySamples
 from dnnrepair.debiasing.baselines import baselines
 from dnnrepair.fairness.case import Case
@@ -20,8 +21,7 @@ from dnnrepair.fairness.cohort import Cohort
 from dnnrepair.fairness.fairea import fairea
 from dnnrepair.fairness.repair import changeable, repaired
 from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.trial import flips_of
-from dnnrepair.files import write_whole
+from dnnrepair.fairness.trial import score_flips
 from dnnrepair.fitness.disparity import Disparity
 from dnnrepair.subject import subject_of
 
@@ -48,17 +48,13 @@ def carried_out(people: People, plans: Iterable[Plan], folder: Path | None) -> I
         plans: what to do.
         folder: in which finished runs are kept and found; None to keep none.
     """
-    prepared: _Prepared | None = None
+    journal, prepared = Journal(folder, Run), None
     for plan in plans:
-        path = folder / f"{name_of(plan)}.json" if folder is not None else None
-        if path is not None and path.is_file():
-            yield read(path)
-            continue
-        prepared = prepared or _Prepared.of(people, plan.seed)
-        run = _run(prepared, plan)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, written(run))
+        run = journal.known((plan,))
+        if run is None:
+            prepared = prepared or _Prepared.of(people, plan.seed)
+            run = _run(prepared, plan)
+            journal.keep((plan,), run)
         yield run
 
 
@@ -117,7 +113,7 @@ def _run(prepared: _Prepared, plan: Plan) -> Run:
     asking = Asking.of(case.subject, test, case.names)
 
     def look(tensors: Mapping[str, Tensor] | None) -> Judged:
-        flips = NAN if case.disparity.rates else flips_of(case.subject, test, tensors)
+        flips = NAN if case.disparity.rates else score_flips(case.subject, test, tensors)
         return judged(test, case.disparity, None, asking.responses(tensors), flips)
 
     first = look(None)

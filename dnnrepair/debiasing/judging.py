@@ -12,7 +12,7 @@ from dnnrepair.fairness.choice import Judged, judged
 from dnnrepair.fairness.fairea import fairea
 from dnnrepair.fairness.paired import changes, flips_of, levels_down, paired_table
 from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.trial import flips_of as score_flips
+from dnnrepair.fairness.trial import score_flips
 from dnnrepair.fairness_report import Change, Constraint, Outcome
 from dnnrepair.fitness.fairness import balanced_accuracy, f1
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 
-def flips_of(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
+def score_flips(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
     """Return the mean largest change of the score with the attribute alone; NaN if no input."""
     if not cohort.twins:
         return float("nan")
@@ -63,7 +63,9 @@ class Trial:
         select, repair = (
             Asking.of(case.subject, part, case.names) for part in (case.select, case.repair)
         )
-        flips = float("nan") if case.disparity.rates else flips_of(case.subject, case.select, None)
+        flips = (
+            float("nan") if case.disparity.rates else score_flips(case.subject, case.select, None)
+        )
         responses = select.responses()
         shifter = Shifter.of(case) if case.disparity.rates else None
         spread = float(responses.margins.std())
@@ -81,7 +83,7 @@ class Trial:
         case = self.case
         flips = float("nan")
         if not case.disparity.rates:
-            flips = flips_of(case.subject, case.select, candidate.tensors)
+            flips = score_flips(case.subject, case.select, candidate.tensors)
         found = self._judged(candidate, flips)
         yield found
         if self.shifter is not None and found.fitted is not None:
