@@ -22,13 +22,13 @@ from dnnrepair.fairness_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dnnrepair.auditing.encoding import Encoder
     from dnnrepair.auditing.recorded import Answers
     from dnnrepair.auditing.request import AuditRequest
     from dnnrepair.auditing.tables import AuditTable
-    from dnnrepair.fairness.rows import Rows
+    from dnnrepair.fairness.rows import Attribute, Rows
     from dnnrepair.fairness_report import Individual, Measurement
 
 _BLOCK = 1 << 20  # bytes that are hashed at a time
@@ -77,7 +77,6 @@ def _torch(request: AuditRequest) -> str:
 def _inputs(
     request: AuditRequest, table: AuditTable, rows: Rows, single: tuple[Individual, ...]
 ) -> Inputs:
-    read = {one.attribute: one for one in single}
     roles = (("model", request.model), ("test", request.data), ("predictions", request.predictions))
     files = tuple(
         InputFile(
@@ -89,7 +88,6 @@ def _inputs(
         for role, name in roles
         if name is not None
     )
-    crossed = tuple(intersections(rows.attributes)) if request.intersect else ()
     return Inputs(
         files=files,
         task=rows.task,
@@ -98,20 +96,35 @@ def _inputs(
         positive=rows.classes[-1] if rows.task == "binary" else "",
         threshold=request.threshold if rows.scores is not None else float("nan"),
         weight=request.weight or "",
-        sensitive=tuple(
-            SensitiveAttribute(
-                name=one.name,
-                levels=one.levels,
-                reference=one.levels[one.reference],
-                is_model_input=reads(read.get(one.name)),
-                parts=one.parts,
-            )
-            for one in (*rows.attributes, *crossed)
-        ),
+        sensitive=sensitive_of(rows.attributes, single, crossed=request.intersect),
     )
 
 
-def reads(found: Individual | None) -> bool | None:
+def sensitive_of(
+    attributes: tuple[Attribute, ...], single: Iterable[Individual], *, crossed: bool
+) -> tuple[SensitiveAttribute, ...]:
+    """Return what a report says of attributes.
+
+    Args:
+        attributes: of the rows.
+        single: what is known of single rows, by attribute.
+        crossed: tell of the pairs of attributes, too.
+    """
+    read = {one.attribute: one for one in single}
+    pairs = tuple(intersections(attributes)) if crossed else ()
+    return tuple(
+        SensitiveAttribute(
+            name=one.name,
+            levels=one.levels,
+            reference=one.levels[one.reference],
+            is_model_input=_reads(read.get(one.name)),
+            parts=one.parts,
+        )
+        for one in (*attributes, *pairs)
+    )
+
+
+def _reads(found: Individual | None) -> bool | None:
     """Tell whether the network reads an attribute, None if unknown."""
     if found is None or (found.reason and "no input" not in found.reason):
         return None

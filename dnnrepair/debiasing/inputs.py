@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dnnrepair.auditing.reporting import digest_of, reads
+from dnnrepair.auditing.reporting import digest_of, sensitive_of
 from dnnrepair.fairness.metric import TWO_CLASSES
-from dnnrepair.fairness.rows import intersections
-from dnnrepair.fairness_report import InputFile, Inputs, SensitiveAttribute
+from dnnrepair.fairness_report import InputFile, Inputs
 
 if TYPE_CHECKING:
     from dnnrepair.debiasing.opening import Opened
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
 
 def inputs_of(request: DebiasRequest, opened: Opened, single: tuple[Individual, ...]) -> Inputs:
     """Return what was read; ``single`` tells which attributes the network reads."""
-    read = {one.attribute: one for one in single}
     roles = (("model", request.model), ("repair", request.data), ("test", request.test_data))
-    attributes = opened.test.attributes
-    crossed = tuple(intersections(attributes)) if request.intersect else ()
     return Inputs(
         files=tuple(
             InputFile(role=role, path=name, sha256=digest_of(name), rows=_count(opened, role))
@@ -32,16 +28,7 @@ def inputs_of(request: DebiasRequest, opened: Opened, single: tuple[Individual, 
         classes=opened.classes,
         positive=opened.order[opened.repair.cohort.positive],
         threshold=0.5,
-        sensitive=tuple(
-            SensitiveAttribute(
-                name=one.name,
-                levels=one.levels,
-                reference=one.levels[one.reference],
-                is_model_input=reads(read.get(one.name)),
-                parts=one.parts,
-            )
-            for one in (*attributes, *crossed)
-        ),
+        sensitive=sensitive_of(opened.test.attributes, single, crossed=request.intersect),
     )
 
 
