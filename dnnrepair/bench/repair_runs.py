@@ -19,9 +19,10 @@ from dnnrepair.finding import Severity
 from dnnrepair.layers import everything
 from dnnrepair.models.views import images
 from dnnrepair.repairing.baseline import at_random
-from dnnrepair.repairing.course import URGENT, Budget, Trial
+from dnnrepair.repairing.course import Trial
 from dnnrepair.repairing.judging import judged
 from dnnrepair.repairing.parts import parts_of
+from dnnrepair.repairing.standing import URGENT, Budget
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import subject_of
 

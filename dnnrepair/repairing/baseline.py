@@ -9,7 +9,8 @@ import torch
 from dnnrepair.repairing.treatment import treatments
 
 if TYPE_CHECKING:
-    from dnnrepair.repairing.course import State, Trial
+    from dnnrepair.repairing.course import Trial
+    from dnnrepair.repairing.standing import State
 
 
 def at_random(trial: Trial, state: State, attempts: int, epochs: int = 0) -> State:

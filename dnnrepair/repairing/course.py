@@ -18,7 +18,7 @@ from dnnrepair.recover import Lesson
 from dnnrepair.repair_report import Attempt
 from dnnrepair.repairing.ahead import Ahead
 from dnnrepair.repairing.judging import better, judged
-from dnnrepair.repairing.standing import URGENT, Budget, State, order, urgent
+from dnnrepair.repairing.standing import Budget, State, order, urgent
 from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.repairing.treatment import Case, suitable, treatments
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from dnnrepair.swap_report import Swap
 
 INTERRUPTED = "interrupted"
-__all__ = ["INTERRUPTED", "URGENT", "Budget", "State", "Trial"]
 
 
 @dataclass(kw_only=True)

@@ -16,9 +16,10 @@ from dnnrepair.repair_report import Course, RepairReport
 from dnnrepair.repairing.ahead import Ahead, free_memory, jobs_for
 from dnnrepair.repairing.baseline import at_random
 from dnnrepair.repairing.checking import check_found, check_subject
-from dnnrepair.repairing.course import INTERRUPTED, Budget, Trial
+from dnnrepair.repairing.course import INTERRUPTED, Trial
 from dnnrepair.repairing.judging import judged, verdict
 from dnnrepair.repairing.parts import SHARES, parts_of
+from dnnrepair.repairing.standing import Budget
 from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.report import ModelCard
 from dnnrepair.swap_report import SwapReport
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from dnnrepair.data import Samples
     from dnnrepair.finding import Rule
     from dnnrepair.recover.supplied import Train
-    from dnnrepair.repairing.course import State
     from dnnrepair.repairing.judging import Judged
     from dnnrepair.repairing.parts import Parts
+    from dnnrepair.repairing.standing import State
     from dnnrepair.subject import Subject
 
 

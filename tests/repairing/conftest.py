@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dnnrepair.repairing.course import Budget, Trial
+from dnnrepair.repairing.course import Trial
 from dnnrepair.repairing.parts import Parts, parts_of
+from dnnrepair.repairing.standing import Budget
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import Subject, subject_of
 

@@ -16,8 +16,8 @@ from dnnrepair.errors import DataError, ModelError, NothingToFixError
 from dnnrepair.finding import Severity
 from dnnrepair.progress import Silent
 from dnnrepair.repair_report import RepairReport
-from dnnrepair.repairing.course import Budget
 from dnnrepair.repairing.repair import Repaired, RepairOptions, repair
+from dnnrepair.repairing.standing import Budget
 from dnnrepair.selection import choose_rules
 from dnnrepair.subject import Subject, subject_of
 
