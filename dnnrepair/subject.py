@@ -17,11 +17,9 @@ from dnnrepair.data import (
 )
 from dnnrepair.errors import DataError, ModelError, SettingError
 from dnnrepair.export import to_program
+from dnnrepair.facts import facts_of
 from dnnrepair.loading import Loaded, load, tensors_of
-from dnnrepair.loss import guess_loss
-from dnnrepair.observation import Facts, Task
 from dnnrepair.request import Request
-from dnnrepair.sites import Kind
 from dnnrepair.tensors import describe
 
 if TYPE_CHECKING:
@@ -30,12 +28,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dnnrepair.models.reference import Reference
-    from dnnrepair.observation import TensorInfo
+    from dnnrepair.observation import Facts, TensorInfo
     from dnnrepair.probe import Batch
     from dnnrepair.program import Program
 
 EXAMPLES = 4  # samples with which a network is exported; at least 2 keep the batch size free
 PROBE_SAMPLES = 1024  # synthetic inputs of --probe gaussian
+_DIGITS = "embedded digits"  # the data of the reference networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +53,7 @@ class Subject:
         device: where it runs.
         notes: what the user should know about how it was obtained.
         stored: types in which its file holds tensors of the state, where they are others.
+        training: what it was trained on, where that is known besides the data.
     """
 
     program: Program | None
@@ -67,6 +67,7 @@ class Subject:
     state: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     stored: Mapping[str, torch.dtype] = field(default_factory=dict)
+    training: Samples | None = None
 
     @property
     def running(self) -> Program:
@@ -91,18 +92,18 @@ def open_subject(request: Request, samples: Samples | None = None) -> Subject:
     Raises:
         DnnRepairError: one of its kinds, with what, where and what to do next.
     """
-    given = samples
+    own, training = None, None
     if request.model.startswith("models:"):
-        loaded, samples, request = _reference(request)
+        loaded, own, training, request = _reference(request)
     else:
         loaded = load(request.model, arch=request.arch, trust_pickle=request.trust_pickle)
-    if given is not None:
-        samples = given
-    elif request.data is not None:
+    if samples is None and request.data is not None:
         samples = open_data(request.data, request.data_options)
-    elif request.probe is not None:
+    elif samples is None and request.probe is not None:
         samples = _synthetic(request)
-    return assemble(loaded, samples, request)
+    if samples is not None:
+        return assemble(loaded, samples, request)
+    return replace(assemble(loaded, own, request), training=training)
 
 
 def subject_of(
@@ -128,7 +129,7 @@ def subject_of_reference(reference: Reference, program: Program | None = None) -
         program: of the same structure, exported before; its tensors are replaced by the network's.
     """
     loaded = loaded_module(reference.module, f"models:{reference.name}", "reference network")
-    samples = ArraySamples(reference.inputs, reference.targets, "embedded digits")
+    samples = ArraySamples(reference.inputs, reference.targets, _DIGITS)
     request = Request(model=loaded.name, task=reference.task, loss=reference.loss or None)
     if program is None:
         return assemble(loaded, samples, request)
@@ -179,7 +180,7 @@ def assemble(
         samples=samples,
         tensors=tensors,
         infos=infos,
-        facts=_facts(program, samples, example, request),
+        facts=facts_of(program, samples, example, request),
         form=loaded.form,
         digest=digest(loaded.state),
         device=device,
@@ -210,53 +211,19 @@ def _at_least_two(values: Tensor) -> Tensor:
     return values if len(values) > 1 else torch.cat([values, values])
 
 
-def _facts(
-    program: Program | None,
-    samples: Samples | None,
-    example: Batch | None,
-    request: Request,
-) -> Facts:
-    targets = example.targets if example else None
-    task = Task(request.task or _guess_task(targets))
-    width, op = _output(program)
-    return Facts(
-        task=task,
-        loss=request.loss or guess_loss(task, op, width),
-        loss_given=request.loss is not None,
-        labeled=targets is not None,
-        classes=width if task is Task.CLASSIFY else 0,
-        mode=program.mode if program else "weights",
-        model=request.model,
-        data=samples.name if samples and request.data else "",
-        squashed=task is Task.CLASSIFY and op == "softmax",
-    )
-
-
-def _guess_task(targets: Tensor | None) -> str:
-    return Task.REGRESS if targets is not None and targets.is_floating_point() else Task.CLASSIFY
-
-
-def _output(program: Program | None) -> tuple[int, str]:
-    """Return the prediction's width and the operation that makes it."""
-    if program is None or program.sites.output is None:
-        return 0, ""
-    site = program.sites[program.sites.output]
-    viewed = program.sites.source(site) if site.kind is Kind.VIEW else None
-    op = (viewed or site).op
-    if len(site.shape) <= 1:
-        return 1, op
-    return site.shape[1] if len(site.shape) > 3 else site.shape[-1], op  # noqa: PLR2004
-
-
-def _reference(request: Request) -> tuple[Loaded, Samples, Request]:
-    """Return a reference network, its data, and the request with its task and loss filled in."""
+def _reference(request: Request) -> tuple[Loaded, Samples, Samples | None, Request]:
+    """Return a reference network, its data, what trained it, and the request with task and loss."""
     from dnnrepair.models import build
 
     reference = build(request.model.removeprefix("models:"), seed=request.seed)
     loaded = loaded_module(reference.module, request.model, "reference network")
-    samples = ArraySamples(reference.inputs, reference.targets, "embedded digits")
+    samples = ArraySamples(reference.inputs, reference.targets, _DIGITS)
+    split = reference.split()
+    training = None
+    if split is not None:
+        training = ArraySamples((split.train_inputs,), split.train_targets, _DIGITS)
     task, loss = request.task or reference.task, request.loss or reference.loss or None
-    return loaded, samples, replace(request, task=task, loss=loss)
+    return loaded, samples, training, replace(request, task=task, loss=loss)
 
 
 def _synthetic(request: Request) -> Samples:

@@ -6,10 +6,13 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dnnrepair.models.recipe import Recipe
+    from dnnrepair.models.views import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +46,13 @@ class Reference:
     def copy(self) -> Reference:
         """Return a reference whose module may be changed without changing this one's."""
         return replace(self, module=deepcopy(self.module))
+
+    def split(self) -> Split | None:
+        """Return both parts of its data; None if it is fed others than its recipe has.
+
+        A planted fault of the data is in the test part alone.
+        """
+        data = self.recipe.data()
+        targets = self.targets if self.targets is not None else data.test_targets
+        pairs = ((self.inputs[0], data.test_inputs), (targets, data.test_targets))
+        return data if all(torch.equal(own, theirs) for own, theirs in pairs) else None

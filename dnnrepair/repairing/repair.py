@@ -120,11 +120,19 @@ def repair(
         return _repaired(subject, rules, options, teacher)
 
 
+def _data(subject: Subject, options: RepairOptions) -> tuple[Samples | None, Samples | None]:
+    """Return the data to cut, and those that judge; None for a part of the first."""
+    if options.test is None and subject.training is not None:
+        return subject.training, subject.samples
+    return subject.samples, options.test
+
+
 def _repaired(
     subject: Subject, rules: Sequence[Rule], options: RepairOptions, teacher: Teacher
 ) -> Repaired:
     clock = Clock()
-    parts = parts_of(subject.samples, options.test, options.seed, options.shares)
+    samples, test = _data(subject, options)
+    parts = parts_of(samples, test, options.seed, options.shares)
     jobs, fewer = jobs_for(subject, parts.search, options.jobs, free_memory())
     trial = Trial(
         parts=parts,

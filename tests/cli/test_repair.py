@@ -251,3 +251,17 @@ def test_what_a_project_sets_for_diagnose_does_not_stop_a_repair(
     said = dnnrepair("repair", *given(stale, "--output", "other.pt"))
     assert said.code == 2
     assert "has no key 'bassline'; did you mean 'baseline'?" in said.err
+
+
+def test_a_reference_network_is_treated_on_what_trained_it(
+    dnnrepair: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = ("--output", "fixed.pt", "--output-format", "json", "--attempts", "1")
+    said = dnnrepair("repair", "models:mlp-relu+dead-units", *named)
+    assert said.code == 0, said.err
+    parts = {part["name"]: part["samples"] for part in json.loads(said.out)["parts"]}
+    assert parts == {"search": 899, "selection": 299, "held-out": 599}
+    raw = dnnrepair("repair", "models:mlp-relu+raw-inputs", *named[2:], "--dry-run")
+    parts = {part["name"]: part["samples"] for part in json.loads(raw.out)["parts"]}
+    assert sum(parts.values()) == 599, "what trained it is not fed as it now is"
