@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ def sharded() -> Iterator[Shards]:
 
     alone = int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized()  # noqa: PLR2004
     if not alone:
+        # Its functions' defaults hold the group that exists when it is first imported, as an export
+        # does. The group's threads would outlive the group and abort the process at its exit.
+        importlib.import_module("torch.distributed.nn.functional")
         if cuda.is_available():
             cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("nccl" if cuda.is_available() else "gloo")
