@@ -9,8 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
-import sys
+import gc, sys
 import torch
+import torch.distributed.nn.functional  # imported later, by an export, it would keep the group alive
 from torch import distributed, nn
 from torch.nn.functional import cross_entropy
 from dnnrepair import Monitor
@@ -41,6 +42,9 @@ print(optimizer.param_groups[0]["lr"])
 with Monitor(parallel, optimizer, on="dead-relu", do="stop", **options) as m:
     loop(m, 40)
 print(m.step, m.stopped)
+distributed.destroy_process_group()
+del parallel, model, m
+gc.collect()  # or a thread of the group may abort the process at its exit
 """
 
 
