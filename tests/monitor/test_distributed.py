@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import gc, sys
 import torch
-import torch.distributed.nn.functional  # imported later, by an export, it would keep the group alive
+import torch.distributed.nn.functional  # later, by an export, it would keep the group
 from torch import distributed, nn
 from torch.nn.functional import cross_entropy
 from dnnrepair import Monitor
