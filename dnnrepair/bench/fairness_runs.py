@@ -21,7 +21,7 @@ from dnnrepair.fairness.cohort import Cohort
 from dnnrepair.fairness.fairea import fairea
 from dnnrepair.fairness.repair import changeable, repaired
 from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.trial import score_flips
+from dnnrepair.fairness.twins import Twins
 from dnnrepair.fitness.disparity import Disparity
 from dnnrepair.subject import subject_of
 
@@ -110,11 +110,11 @@ def _run(prepared: _Prepared, plan: Plan) -> Run:
     wall, cpu = perf_counter(), process_time()
     found = repaired(case)
     wall, cpu = perf_counter() - wall, process_time() - cpu
-    asking = Asking.of(case.subject, test, case.names)
+    asking, twins = Asking.of(case.subject, test, case.names), Twins.of(case, test)
 
     def look(tensors: Mapping[str, Tensor] | None) -> Judged:
-        flips = NAN if case.disparity.rates else score_flips(case.subject, test, tensors)
-        return judged(test, case.disparity, None, asking.responses(tensors), flips)
+        responses = asking.responses(tensors)
+        return judged(test, case.disparity, None, responses, twins.flips(responses, tensors))
 
     first = look(None)
     tensors = _tensors(found)

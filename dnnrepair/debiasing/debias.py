@@ -115,8 +115,6 @@ def _case(request: DebiasRequest, opened: Opened) -> Case:
         checkpoint=request.patch,
         progress=request.progress,
     )
-    if request.objective == "flip":
-        case.flips()  # refuses where the attribute is no input
     if layers != "localized":
         return case
     if not case.disparity.rates:

@@ -12,7 +12,7 @@ from dnnrepair.fairness.choice import Judged, judged
 from dnnrepair.fairness.fairea import fairea
 from dnnrepair.fairness.paired import changes, flips_of, levels_down, paired_table
 from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.trial import score_flips
+from dnnrepair.fairness.twins import Twins
 from dnnrepair.fairness_report import Change, Constraint, Outcome
 from dnnrepair.fitness.fairness import balanced_accuracy, f1
 
@@ -60,15 +60,14 @@ class Judgement:
 def judge(request: DebiasRequest, opened: Opened, case: Case, found: Repaired) -> Judgement:
     """Put the chosen candidate, and the other points, to the rows that judge."""
     cohort = opened.test.cohort
-    asking = Asking.of(case.subject, cohort, case.names)
+    asking, twins = Asking.of(case.subject, cohort, case.names), Twins.of(case, cohort)
 
     def look(one: Judged | None) -> Judged:
         tensors = one.candidate.tensors if one is not None and one.candidate else None
-        flips = float("nan")
-        if not case.disparity.rates:
-            flips = score_flips(case.subject, cohort, tensors)
+        responses = asking.responses(tensors)
         candidate = one.candidate if one is not None else None
-        return judged(cohort, case.disparity, candidate, asking.responses(tensors), flips)
+        flips = twins.flips(responses, tensors)
+        return judged(cohort, case.disparity, candidate, responses, flips)
 
     before = look(None)
     points = tuple(look(point.select) for point in found.points)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dnnrepair.errors import DataError
-from dnnrepair.fairness.responses import Asking
 from dnnrepair.fitness.fairness import Limits
 from dnnrepair.progress import silent
 
@@ -54,28 +51,22 @@ class Case:
     checkpoint: Path | None = None
     progress: Progress = field(default=silent)
 
+    def __post_init__(self) -> None:
+        """Check that the objective has a meaning.
+
+        Raises:
+            DataError: it compares twins, and the attribute is no input of the network.
+        """
+        if not self.disparity.rates and not self.repair.twins:
+            message = (
+                f"--objective flip needs {self.repair.attribute!r} among the network's inputs: "
+                "without it no decision can flip; choose another objective"
+            )
+            raise DataError(message)
+
     def storable(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Round new values to what the network's file can hold: what is judged can be stored."""
         return {
             name: value.to(self.subject.stored.get(name, value.dtype)).to(value.dtype)
             for name, value in tensors.items()
         }
-
-    def flips(self) -> float:
-        """Return the largest mean change of the score when the attribute alone is changed.
-
-        Raises:
-            DataError: the attribute is no input of the network.
-        """
-        if not self.repair.twins:
-            message = (
-                f"--objective flip needs {self.repair.attribute!r} among the network's inputs: "
-                "without it no decision can flip; choose another objective"
-            )
-            raise DataError(message)
-        own = Asking.of(self.subject, self.repair).responses().scores
-        others = [
-            Asking.of(self.subject, self.repair, samples=twin).responses().scores
-            for twin in self.repair.twins
-        ]
-        return float(np.abs(np.stack(others) - own).max(0).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,9 +107,13 @@ class Jury:
 
     def expected(self, tables: Tensor) -> Tensor:
         """Return the gap to expect ``(...)`` by tables ``(..., G, 2, 2)`` of both parts."""
+        return self.case.disparity.expected(tables, self.noise)
+
+    @cached_property
+    def noise(self) -> Tensor:
+        """Standard normal draws ``(D, R, G)``, the same for all candidates."""
         shape = (NOISES, len(self.case.disparity.rates), len(self.case.repair.levels))
-        rng = np.random.default_rng(self.case.seed)
-        return self.case.disparity.expected(tables, torch.from_numpy(rng.standard_normal(shape)))
+        return torch.from_numpy(np.random.default_rng(self.case.seed).standard_normal(shape))
 
     def choose(self, all_judged: Sequence[Judged], budget: float | None = None) -> Judged | None:
         """Return the candidate to take, None if none keeps the limits and narrows the gap.

@@ -12,6 +12,7 @@ from dnnrepair.fairness.batching import batches_of
 from dnnrepair.fairness.candidate import Candidate
 from dnnrepair.fairness.following import Follower
 from dnnrepair.fairness.responses import Asking, Reading
+from dnnrepair.fairness.twins import Twins
 from dnnrepair.fitness.fairness import margin_of
 from dnnrepair.loss import losses
 from dnnrepair.population.tail import Tail
@@ -105,7 +106,7 @@ class Run:
         subject, cohort = case.subject, case.repair
         tail = Tail.of(subject.running, case.names)
         before = Asking.of(subject, cohort).responses()
-        base = torch.from_numpy(cohort.table(before.predicted))
+        base, twins = torch.from_numpy(cohort.table(before.predicted)), Twins.of(case, cohort)
         steps = {n: torch.zeros_like(subject.tensors[n]).requires_grad_() for n in case.names}
         weight = emphasis * _balance(cohort.labels, before.scores)
         return cls(
@@ -118,7 +119,7 @@ class Run:
             steps=steps,
             mean={n: torch.zeros_like(value) for n, value in steps.items()},
             scale=max(settings.softness * float(before.margins.std()), 1e-6),
-            gap=float(case.disparity.gap(base)) if case.disparity.rates else case.flips(),
+            gap=float(case.disparity.gap(base)) if case.disparity.rates else twins.flips(before),
         )
 
     def candidates(self) -> Iterator[Candidate]:
@@ -153,29 +154,33 @@ class Run:
 
     def loss(self, batch: Batch, follower: Follower) -> Tensor:
         """Return the weighted mean loss of a batch and what its gaps are charged."""
-        prediction, soft = self.soft(batch, batch.recorded)
+        tensors = self.tensors(self.steps)
+        prediction, soft = self.soft(batch, batch.recorded, tensors)
         each = losses(self.case.subject.facts.loss, prediction, batch.classes.to(prediction.device))
         own = batch.counts.repeat_interleave(len(each) // len(batch.counts)).to(each)
         loss = (own * each).sum() / own.sum()
-        return loss + follower.charge(batch, soft)
+        return loss + follower.charge(batch, soft, tensors)
 
-    def soft(self, batch: Batch, recorded: Recorded) -> tuple[Tensor, Tensor]:
+    def soft(
+        self, batch: Batch, recorded: Recorded, tensors: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Return a prediction and how positive each decision is, ``(n,)`` in [0, 1].
 
         Args:
             batch: the rows.
             recorded: what the tail reads of them, or of twins of them.
+            tensors: the parameters.
         """
-        prediction = self.tail.run(recorded, self.tensors(self.steps))[: len(batch)]
+        prediction = self.tail.run(recorded, tensors)[: len(batch)]
         logits = self.reading.logits(prediction, batch.classes)
         margins = margin_of(logits, self.case.repair.positive)
         return prediction, torch.sigmoid(margins / self.scale)
 
     def tensors(self, steps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the parameters with what is added to them."""
-        case = self.case
+        own, masks = self.case.subject.tensors, self.case.masks
         return {
-            name: case.subject.tensors[name].detach() + step * case.masks.get(name, 1.0)
+            name: own[name].detach() + (step * masks[name] if name in masks else step)
             for name, step in steps.items()
         }
 

@@ -11,7 +11,7 @@ from dnnrepair.fairness.pressure import Pressure
 from dnnrepair.fitness.disparity import tabled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -48,16 +48,17 @@ class Follower:
             follower.pressure = Pressure.none(len(slopes), groups, slopes.nanmean(1))
         return follower
 
-    def charge(self, batch: Batch, soft: Tensor) -> Tensor:
+    def charge(self, batch: Batch, soft: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return what a batch is charged, differentiable.
 
         Args:
             batch: the rows.
             soft: how positive the decision on each is, ``(n,)``.
+            tensors: the parameters that decided so.
         """
         disparity = self.run.case.disparity
         if not disparity.rates:
-            return self.against * self._flips(batch, soft)
+            return self.against * self._flips(batch, soft, tensors)
         return self.pressure.cost(self._tabled(batch, soft), disparity)
 
     @torch.no_grad()
@@ -74,10 +75,10 @@ class Follower:
         if run.case.disparity.rates:
             self.pressure.follow(run.case.disparity.of_groups(self._table()), tolerance)
             return
-        found = [
-            (float(self._flips(batch, run.soft(batch, batch.recorded)[1])), len(batch))
-            for batch in self._some()
-        ]
+        tensors, found = run.tensors(run.steps), []
+        for batch in self._some():
+            _, soft = run.soft(batch, batch.recorded, tensors)
+            found.append((float(self._flips(batch, soft, tensors)), len(batch)))
         flips = sum(mean * count for mean, count in found) / sum(count for _, count in found)
         self.against = max(0.0, self.against + _AGAINST * (flips - tolerance))
 
@@ -85,8 +86,9 @@ class Follower:
     def _table(self, bias: float | None = None) -> Tensor:
         """Return the table ``(G, 2, 2)``; with a bias on soft decisions alone, to see them move."""
         whole = torch.zeros(len(self.run.case.repair.levels), 2, 2)
+        tensors = self.run.tensors(self.run.steps)
         for batch in self._some():
-            _, soft = self.run.soft(batch, batch.recorded)
+            _, soft = self.run.soft(batch, batch.recorded, tensors)
             if bias is None:
                 soft = 0.5 * (soft > 0.5).to(soft) + 0.5 * soft  # noqa: PLR2004 - more than even
             else:
@@ -109,7 +111,7 @@ class Follower:
             self.place, rows = self.place + 1, rows + len(batch)
             yield batch
 
-    def _flips(self, batch: Batch, soft: Tensor) -> Tensor:
+    def _flips(self, batch: Batch, soft: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return the mean largest change of a decision when the attribute alone is changed."""
-        others = [self.run.soft(batch, twin)[1] for twin in batch.twins]
+        others = [self.run.soft(batch, twin, tensors)[1] for twin in batch.twins]
         return torch.stack([(soft - other).abs() for other in others]).amax(0).mean()

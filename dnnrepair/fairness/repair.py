@@ -153,10 +153,7 @@ def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
     """Return the candidate to take, if it gains beyond doubt."""
     best = jury.choose(found)
     if best is None:
-        kept = [one for one in found if not one.violation]
-        if not kept:
-            return None, _why_not(jury, found)
-        return None, "no candidate narrows the gap on the rows that select"
+        return None, _why_not(jury, found)
     if jury.gain(best) <= 0:
         return None, (
             f"the best candidate narrows the gap from {jury.before.gap:.3f} to {best.gap:.3f} "
@@ -172,10 +169,12 @@ def _accepted(jury: Jury, found: list[Judged]) -> tuple[Judged | None, str]:
 def _why_not(jury: Jury, found: list[Judged]) -> str:
     if not found:
         return "the search found nothing"
-    degenerate = [one for one in found if one.table[..., 1].sum() == 0]
     fairest = min(found, key=lambda one: one.gap)
-    if degenerate:
+    decisions = fairest.table.sum((0, 1))
+    if fairest.gap < jury.before.gap and not decisions.all():
         return "DEGENERATE: candidates are fair only by deciding the same for everybody"
+    if any(not one.violation for one in found):
+        return "no candidate narrows the gap on the rows that select"
     return (
         f"no candidate keeps the limits on the rows that select; the fairest has a gap of "
         f"{fairest.gap:.3f} (it was {jury.before.gap:.3f}), accuracy {fairest.accuracy:.3f} (was "

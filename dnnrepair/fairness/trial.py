@@ -11,30 +11,17 @@ import torch
 from dnnrepair.fairness.choice import Judged, Jury
 from dnnrepair.fairness.responses import Asking
 from dnnrepair.fairness.shifting import Shifter, tables
+from dnnrepair.fairness.twins import Twins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from dnnrepair.fairness.candidate import Candidate
     from dnnrepair.fairness.case import Case
-    from dnnrepair.fairness.cohort import Cohort
-    from dnnrepair.subject import Subject
 
     Numbers = NDArray[np.float64]
-
-
-def score_flips(subject: Subject, cohort: Cohort, tensors: Mapping[str, Tensor] | None) -> float:
-    """Return the mean largest change of the score with the attribute alone; NaN if no input."""
-    if not cohort.twins:
-        return float("nan")
-    own = Asking.of(subject, cohort).responses(tensors).scores
-    others = [
-        Asking.of(subject, cohort, samples=twin).responses(tensors).scores for twin in cohort.twins
-    ]
-    return float(np.abs(np.stack(others) - own).max(0).mean())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +32,7 @@ class Trial:
         case: whose rows.
         select: they, ready to be asked.
         repair: they, ready to be asked.
+        twins: of the rows that select.
         jury: judges the answers.
         shifter: changes how ready a network is to decide positively; None if it cannot.
         shifts: that are tried.
@@ -53,6 +41,7 @@ class Trial:
     case: Case
     select: Asking
     repair: Asking
+    twins: Twins
     jury: Jury
     shifter: Shifter | None
     shifts: Numbers
@@ -63,9 +52,7 @@ class Trial:
         select, repair = (
             Asking.of(case.subject, part, case.names) for part in (case.select, case.repair)
         )
-        flips = (
-            float("nan") if case.disparity.rates else score_flips(case.subject, case.select, None)
-        )
+        twins = Twins.of(case, case.select)
         responses = select.responses()
         shifter = Shifter.of(case) if case.disparity.rates else None
         spread = float(responses.margins.std())
@@ -73,7 +60,8 @@ class Trial:
             case=case,
             select=select,
             repair=repair,
-            jury=Jury.of(case, responses, repair.responses(), flips),
+            twins=twins,
+            jury=Jury.of(case, responses, repair.responses(), twins.flips(responses)),
             shifter=shifter,
             shifts=shifter.shifts(spread) if shifter else np.zeros(0),
         )
@@ -81,10 +69,7 @@ class Trial:
     def judge(self, candidate: Candidate) -> Iterator[Judged]:
         """Yield a candidate as it is, and with its margins shifted where that is better."""
         case = self.case
-        flips = float("nan")
-        if not case.disparity.rates:
-            flips = score_flips(case.subject, case.select, candidate.tensors)
-        found = self._judged(candidate, flips)
+        found = self._judged(candidate)
         yield found
         if self.shifter is not None and found.fitted is not None:
             select = tables(case.select, found.responses.margins, self.shifts)
@@ -100,13 +85,14 @@ class Trial:
         assert found.fitted is not None  # noqa: S101 - every candidate is asked
         candidate = shifter.shifted(found.candidate, by)
         if not shifter.exact:
-            return self._judged(candidate, float("nan"))
+            return self._judged(candidate)
         positive = self.case.repair.positive
         select, repair = (one.shifted(by, positive) for one in (found.responses, found.fitted))
         return self.jury.judge(candidate, select, repair)
 
-    def _judged(self, candidate: Candidate, flips: float) -> Judged:
+    def _judged(self, candidate: Candidate) -> Judged:
         select, repair = (
             asking.responses(candidate.tensors) for asking in (self.select, self.repair)
         )
+        flips = self.twins.flips(select, candidate.tensors)
         return self.jury.judge(candidate, select, repair, flips)

@@ -9,7 +9,7 @@ import torch
 from dnnrepair.data import ArraySamples
 from dnnrepair.fairness.candidate import Candidate
 from dnnrepair.fairness.case import Case
-from dnnrepair.fairness.choice import Judged, Jury
+from dnnrepair.fairness.choice import NOISES, Judged, Jury
 from dnnrepair.fairness.cohort import Cohort
 from dnnrepair.fairness.responses import Responses
 from dnnrepair.fitness.disparity import Disparity
@@ -94,6 +94,18 @@ def test_rows_that_repair_count_for_the_gap_and_not_for_the_limits(jury: Jury) -
     costly = judged(jury, 0, 0, invented=80)  # fair nowhere but where it was fitted
     assert costly.violation > 0
     assert jury.choose([costly]) is None
+
+
+def test_the_same_chances_are_drawn_for_all_candidates(jury: Jury) -> None:
+    some = [judged(jury, missed, 2 * missed) for missed in (5, 15, 30)]
+    pooled = [
+        one.table + jury.case.repair.table(one.fitted.predicted) for one in some if one.fitted
+    ]
+    together = jury.expected(torch.from_numpy(np.stack(pooled)))
+    assert together.tolist() == [one.expected for one in some]
+    drawn = np.random.default_rng(jury.case.seed).standard_normal((NOISES, 2, 2))
+    wanted = jury.case.disparity.expected(torch.from_numpy(pooled[0]), torch.from_numpy(drawn))
+    assert some[0].expected == float(wanted)
 
 
 def test_a_budget_leaves_out_what_costs_more(jury: Jury) -> None:
