@@ -89,6 +89,7 @@ class Activation:
         formula: in one line.
         reference: where it was published.
         learnable: fields that training changes.
+        neutral: fields that change nothing where it takes another's place exactly.
         inputs: pre-activations for each output; more than 1 where dimension 1 holds that many
             blocks of channels.
         initializer: name of the initializer that suits the layer before it.
@@ -101,6 +102,7 @@ class Activation:
     formula: ClassVar[str]
     reference: ClassVar[str]
     learnable: ClassVar[tuple[str, ...]] = ()
+    neutral: ClassVar[tuple[str, ...]] = ()
     initializer: ClassVar[str] = "he_normal"
     kind: ClassVar[type[nn.Module]]
     parts: ClassVar[tuple[Callable[..., Any], ...]] = ()
@@ -170,6 +172,10 @@ class Activation:
     def with_settings(self, **changes: Any) -> Self:  # noqa: ANN401 - of the fields' types
         """Return it with other settings."""
         return replace(self, **changes)
+
+    def suited_to(self, *, images: bool) -> Self:  # noqa: ARG002 - for subclasses
+        """Return it without what only ``(N, C, H, W)`` has, unless its values are ``images``."""
+        return self
 
     @cached_property
     def moments(self) -> Moments:

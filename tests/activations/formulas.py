@@ -157,6 +157,11 @@ FORMULAS: dict[str, tuple[dict[str, Any], Function, Function]] = {
         lambda x: 1 - np.tanh(0.5 * x + 0.1) ** 2,
     ),
     "lslu": ({}, lambda x: np.maximum(0, x), lambda x: where(x, 1, 0)),
+    "series": (
+        {"scale": 0.7},
+        lambda x: 0.7 * np.maximum(0, x),
+        lambda x: where(x, 0.7, 0),
+    ),
     "polynomial": (
         {},
         lambda x: 0.1496 + 0.5 * x + 0.2992 * x**2 - 0.0166 * x**4,

@@ -14,7 +14,7 @@ from dnnrepair.activations.taaf import Taaf
 from dnnrepair.errors import DataError, SettingError, UnknownNameError
 
 EXACT = {  # Table 2C of the catalog
-    "relu": "leaky_relu prelu rrelu elu maxout lslu taaf",
+    "relu": "leaky_relu prelu rrelu elu maxout lslu series taaf",
     "leaky_relu": "prelu maxout taaf",
     "sigmoid": "tanh taaf",
     "tanh": "sigmoid taaf",

@@ -79,6 +79,7 @@ def test_the_module_is_the_program(name: str) -> None:
         ("mlp-sigmoid", "tanh"),
         ("cnn", "maxout"),
         ("cnn", "lslu"),
+        ("cnn", "series"),
         ("cnn", "rrelu"),
         ("cnn", "elu"),
     ],
@@ -90,6 +91,19 @@ def test_grafts_of_the_catalogue_are_exact(name: str, new: str) -> None:
     assert swap.difference is not None
     assert swap.difference.relative <= LIMITS[torch.float64]
     assert found.structural
+
+
+@pytest.mark.parametrize("new", ["lslu", "series"])
+def test_convolutions_over_neighbors_come_where_there_are_images(new: str) -> None:
+    before = reference("cnn", torch.float64)
+    found = applied(before, "activation", new=new, settings="spatial=true")
+    (swap,) = found.swaps
+    assert swap.promise is Promise.EXACT
+    assert swap.difference is not None
+    assert swap.difference.relative <= LIMITS[torch.float64]
+    kernels = [n for n in found.subject.tensors if n.endswith("neighbors.conv.weight")]
+    assert len(kernels) == 2
+    assert "without its convolution (fc)" in swap.reason
 
 
 def test_a_promise_that_is_not_kept_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

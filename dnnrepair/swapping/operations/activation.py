@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from dnnrepair.sites import Site, Sites
     from dnnrepair.subject import Subject
+    from dnnrepair.swapping.choosing import Choice
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
 
+_IMAGE = 4  # dimensions of (N, C, H, W)
 _Key = tuple[str, int | None, tuple[int, ...]]  # an activation, its channels, a sample's shape
 
 
@@ -70,10 +72,13 @@ class ReplaceActivation(Operation):
                 reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
                 continue
             try:
-                choice = chooser.choose(
-                    site.layer or site.name,
-                    partial(activation_at, site, draft),
-                    partial(_seen, subject, site),
+                choice = _suited(
+                    site,
+                    chooser.choose(
+                        site.layer or site.name,
+                        partial(activation_at, site, draft),
+                        partial(_seen, subject, site),
+                    ),
                 )
                 self._put(draft, sites, site, choice.graft, ready)
             except SettingError as error:
@@ -173,6 +178,16 @@ def activation_at(site: Site, draft: Draft) -> Activation:
             message = f"{site.layer or site.name} calls elu with {name}, which is not known here"
             raise SettingError(message)
     return find(site.op, **given)
+
+
+def _suited(site: Site, choice: Choice) -> Choice:
+    """Return a choice without what only images can have, and say so, at other sites."""
+    images = len(site.shape) == _IMAGE and site.unit_dim % _IMAGE == 1
+    new = choice.graft.activation.suited_to(images=images)
+    if new == choice.graft.activation:
+        return choice
+    words = f"{choice.words}, without its convolution".removeprefix(", ")
+    return replace(choice, graft=replace(choice.graft, activation=new), words=words)
 
 
 def _chosen(sites: Sites, where: Where, old: str, new: str) -> tuple[Site, ...]:
