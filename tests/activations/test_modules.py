@@ -175,6 +175,20 @@ def test_definitions_are_named_once_and_can_be_merged() -> None:
     assert swish.expression == "Swish(channels=4, beta=1.0)"
 
 
+def test_an_ensemble_holds_activations_with_settings_and_parameters() -> None:
+    activation = find("ensemble", others="swish+xielu+leaky_relu", first=0.4, rest=0.2)
+    module = activation.module(CHANNELS, torch.float64).eval()
+    x = inputs(activation, torch.float64)
+    torch.testing.assert_close(module(x), activation.function(x), rtol=1e-12, atol=1e-12)
+    source = activation.source(CHANNELS)
+    assert source.count("def per_channel(") == 1
+    scope: dict[str, torch.nn.Module] = {}
+    exec(compile(source, "activation.py", "exec"), scope)
+    made = scope["activation"].double().eval()
+    made.load_state_dict(drawn(module).state_dict())
+    assert torch.equal(made(x), module(x))
+
+
 def test_the_sharpnesses_that_an_aulu_learned_are_reported() -> None:
     module = find("aulu", a1=0.5, a2=2.0).module(CHANNELS, torch.float64)
     found = sharpnesses(module)

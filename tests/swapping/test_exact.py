@@ -80,6 +80,8 @@ def test_the_module_is_the_program(name: str) -> None:
         ("cnn", "maxout"),
         ("cnn", "lslu"),
         ("cnn", "series"),
+        ("cnn", "ensemble"),
+        ("mlp-gelu", "ensemble"),
         ("cnn", "rrelu"),
         ("cnn", "elu"),
     ],

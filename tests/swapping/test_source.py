@@ -173,10 +173,18 @@ except ImportError:
 """
 
 
-def test_plain_torch_loads_what_is_written(tmp_path: Path) -> None:
-    subject = reference("cnn-bn")
-    steps = planned({"activation": ["relu=prelu"], "norm": ["layer:conv2"], "prune": []})
-    outcome = swap(subject, steps)
+WRITTEN: tuple[tuple[dict[str, list[str]], str], ...] = (
+    ({"activation": ["relu=prelu"], "norm": ["layer:conv2"]}, "relu became prelu after norm1"),
+    ({"activation": ["relu=series,spatial=true"]}, "relu became series after norm1"),
+    ({"activation": ["relu=ensemble"]}, "relu became ensemble after norm1"),
+)
+
+
+@pytest.mark.parametrize(("asked", "said"), WRITTEN, ids=[said for _, said in WRITTEN])
+def test_plain_torch_loads_what_is_written(
+    tmp_path: Path, asked: dict[str, list[str]], said: str
+) -> None:
+    outcome = swap(reference("cnn-bn"), planned(asked))
     for file in ("one.pt", "two.safetensors", "three.pt2"):
         save_swapped(outcome, tmp_path / file)
     x = torch.randn(5, 1, 8, 8, generator=rng())
@@ -188,4 +196,4 @@ def test_plain_torch_loads_what_is_written(tmp_path: Path) -> None:
     assert done.stdout == "alone\n", done.stderr
     code = (tmp_path / "one.py").read_text()
     assert code.startswith('"""The network cnn-bn, changed by dnnrepair; needs torch only.')
-    assert "- relu became prelu after norm1, norm2, norm3" in code
+    assert f"- {said}" in code
