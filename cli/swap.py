@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _VALUES = (
     ("activation", "OLD=NEW[,KEY=X][:WHERE]", "Replace activations; without OLD= any."),
-    ("norm", "KIND[:WHERE]", "Put a batch, layer, rms or weight norm there, as the identity."),
+    ("norm", "KIND[:WHERE]", "Add a batch, mean, layer, rms or weight norm, as the identity."),
     ("dropout", "SHARE[:WHERE]", "Drop that share behind activations, in training."),
     ("revive", "WHERE", "Re-draw idle units; '*' for those of all layers."),
     ("prune", "WHERE", "Remove idle units."),

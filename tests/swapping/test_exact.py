@@ -30,15 +30,23 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
         *SHARED,
     ),
 }
+EVERYWHERE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("activation", {"old": "relu", "new": "series", "settings": "spatial=true"}),
+    ("activation", {"new": "ensemble"}),
+    ("norm", {"kind": "mean"}),
+)
 NONE = {"rnn", "lstm", "gru"}  # one recurrent layer and the last one: nothing of these applies
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
 @pytest.mark.parametrize("name", names())
-def test_operations_that_keep_the_function_keep_it(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("chain", [EXACT, dict.fromkeys(LIMITS, EVERYWHERE)], ids=["one", "two"])
+def test_operations_that_keep_the_function_keep_it(
+    name: str, dtype: torch.dtype, chain: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]]
+) -> None:
     before = reference(name, dtype)
     after, done = before, 0
-    for operation, settings in EXACT[dtype]:
+    for operation, settings in chain[dtype]:
         try:
             found = applied(after, operation, **settings)
         except SettingError:

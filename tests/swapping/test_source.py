@@ -173,18 +173,19 @@ except ImportError:
 """
 
 
-WRITTEN: tuple[tuple[dict[str, list[str]], str], ...] = (
-    ({"activation": ["relu=prelu"], "norm": ["layer:conv2"]}, "relu became prelu after norm1"),
-    ({"activation": ["relu=series,spatial=true"]}, "relu became series after norm1"),
-    ({"activation": ["relu=ensemble"]}, "relu became ensemble after norm1"),
+WRITTEN: tuple[tuple[str, dict[str, list[str]], str], ...] = (
+    ("cnn-bn", {"activation": ["relu=prelu"], "norm": ["layer:conv2"]}, "relu became prelu after"),
+    ("cnn", {"norm": ["mean:conv1", "weight:conv1"]}, "mean normalization put after conv1"),
+    ("cnn", {"activation": ["relu=series,spatial=true"]}, "relu became series after conv1"),
+    ("cnn", {"activation": ["relu=ensemble"]}, "relu became ensemble after conv1"),
 )
 
 
-@pytest.mark.parametrize(("asked", "said"), WRITTEN, ids=[said for _, said in WRITTEN])
+@pytest.mark.parametrize(("name", "asked", "said"), WRITTEN, ids=[said for *_, said in WRITTEN])
 def test_plain_torch_loads_what_is_written(
-    tmp_path: Path, asked: dict[str, list[str]], said: str
+    tmp_path: Path, name: str, asked: dict[str, list[str]], said: str
 ) -> None:
-    outcome = swap(reference("cnn-bn"), planned(asked))
+    outcome = swap(reference(name), planned(asked))
     for file in ("one.pt", "two.safetensors", "three.pt2"):
         save_swapped(outcome, tmp_path / file)
     x = torch.randn(5, 1, 8, 8, generator=rng())
@@ -195,5 +196,5 @@ def test_plain_torch_loads_what_is_written(
     )
     assert done.stdout == "alone\n", done.stderr
     code = (tmp_path / "one.py").read_text()
-    assert code.startswith('"""The network cnn-bn, changed by dnnrepair; needs torch only.')
+    assert code.startswith(f'"""The network {name}, changed by dnnrepair; needs torch only.')
     assert f"- {said}" in code

@@ -92,7 +92,10 @@ def _redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generat
 
 def _standard(draft: Draft, norm: Site, units: list[int], mean: Tensor) -> None:
     """Let a batch norm give what it reads less its mean."""
-    wanted: dict[str, Any] = {"weight": 1.0, "bias": 0.0, "running_mean": mean, "running_var": 1.0}
+    scale = (1.0 + float(norm.setting("eps", 0.0))) ** 0.5  # also where eps drowns the variance
+    wanted: dict[str, Any] = {
+        "weight": scale, "bias": 0.0, "running_mean": mean, "running_var": 1.0,
+    }  # fmt: skip
     for key, value in wanted.items():
         if key in norm.tensors:
             changed = draft.tensors[norm.tensors[key]].clone()
