@@ -32,6 +32,7 @@ _VALUES = (
     ("residual-scale", "X[:WHERE]", "Scale residual branches, such as 0.1."),
     ("layer-scale", "X[:WHERE]", "The same, with a learned number for each channel."),
     ("spectral-radius", "X[:WHERE]", "Scale recurrent weights to this radius."),
+    ("fractional-pool", "RATIO[:WHERE]", "Make 2 x 2 max pools fractional; 0.5 changes nothing."),
     ("gated", "KIND[:WHERE]", "Make plain recurrent layers gru or lstm, with fresh weights."),
     ("temperature", "T", "Divide logits by T; auto finds it on the data."),
 )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # What comes first must not undo, or measure before, what comes later.
 ORDER = (
-    *("remove-softmax", "prune", "revive", "desaturate", "gated", "activation", "init"),
-    *("spectral-radius", "residual-scale", "layer-scale", "norm", "dropout", "scale-input"),
-    *("reestimate-bn", "temperature"),
+    *("remove-softmax", "prune", "revive", "desaturate", "gated"),
+    *("fractional-pool", "activation", "init", "spectral-radius", "residual-scale"),
+    *("layer-scale", "norm", "dropout", "scale-input", "reestimate-bn", "temperature"),
 )
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
 _NUMBERS = {
@@ -29,6 +29,7 @@ _NUMBERS = {
     "layer-scale": "scale",
     "spectral-radius": "radius",
     "dropout": "share",
+    "fractional-pool": "ratio",
 }
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place

@@ -31,6 +31,7 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
 }
 EVERYWHERE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("fractional-pool", {}),
     ("activation", {"old": "relu", "new": "series", "settings": "spatial=true"}),
     ("activation", {"new": "ensemble"}),
     ("norm", {"kind": "mean"}),
