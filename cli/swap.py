@@ -27,6 +27,12 @@ _VALUES = (
     ("dropout", "SHARE[:WHERE]", "Drop that share behind activations, in training."),
     ("revive", "WHERE", "Re-draw idle units; '*' for those of all layers."),
     ("prune", "WHERE", "Remove idle units."),
+    (
+        "split",
+        "N[,share=X][:WHERE]",
+        "Split N units of each layer in two, without a change.",
+    ),
+    ("add-units", "N[:WHERE]", "Add N units to each layer, which nobody reads yet."),
     ("desaturate", "WHERE", "Scale saturated tanh and sigmoid units down."),
     ("init", "RULE[:WHERE]", "Draw weights anew: auto (by what follows), he, lsuv ..."),
     ("residual-scale", "X[:WHERE]", "Scale residual branches, such as 0.1."),
@@ -78,10 +84,11 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     """Change activations, normalizations and units.
 
     WHERE is a layer, a pattern such as 'conv*', or the code of a rule whose findings are meant.
-    Changes come in a fixed order: outputs, units, recurrent layers, activations, initial weights,
-    scales, normalizations, statistics, temperature. Half of the data is what they look at, the
-    other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a .pt2,
-    or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain torch.
+    Changes come in a fixed order: outputs, units, recurrent layers, pools, activations, initial
+    weights, scales, normalizations, statistics, temperature. Half of the data is what they look at,
+    the other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a
+    .pt2, or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain
+    torch.
     """
     modes = _modes(given)
     if len(modes) > 1:

@@ -32,6 +32,8 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
 }
 EVERYWHERE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fractional-pool", {}),
+    ("split", {"count": 2, "share": 0.3}),
+    ("add-units", {"count": 3}),
     ("activation", {"old": "relu", "new": "series", "settings": "spatial=true"}),
     ("activation", {"new": "ensemble"}),
     ("norm", {"kind": "mean"}),

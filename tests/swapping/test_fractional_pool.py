@@ -66,6 +66,13 @@ def test_fractional_pooling_by_another_ratio_is_torchs_own_and_says_what_it_chan
     torch.testing.assert_close(got, expected)
 
 
+def test_a_pool_behind_another_counts_from_the_size_that_it_reads_now() -> None:
+    again = nn.Conv2d(4, 4, 3, padding=1), nn.MaxPool2d(2)
+    found = applied(pooling(20, *again, *end()), "fractional-pool", ratio=0.7)
+    pools = [s for s in found.subject.running.sites if s.op == "fractional_max_pool2d"]
+    assert [pool.shape[2:] for pool in pools] == [(14, 14), (9, 9)]
+
+
 @pytest.mark.parametrize(
     ("made", "ratio", "reason"),
     [

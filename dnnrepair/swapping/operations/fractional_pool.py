@@ -53,7 +53,7 @@ class FractionalPool(Operation):
         reasons = list(skipped)
         for site in kept:
             try:
-                self._replace(draft, subject, sites, site)
+                sites = self._replace(draft, subject, sites, site)
             except SettingError as error:
                 if where.named:
                     raise
@@ -67,7 +67,7 @@ class FractionalPool(Operation):
         swap = Swap(
             operation=self.name,
             layers=layers,
-            summary=f"{len(done)} max pools became fractional ones after {listed(layers)}",
+            summary=f"max pooling became fractional after {listed(layers)}",
             settings=(f"ratio = {self.ratio:g}",),
             promise=Promise.EXACT if exact else Promise.CHANGES,
             reason="at the ratio 0.5, the only one at which nothing is random"
@@ -76,7 +76,8 @@ class FractionalPool(Operation):
         )
         return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
 
-    def _replace(self, draft: Draft, subject: Subject, sites: Sites, site: Site) -> None:
+    def _replace(self, draft: Draft, subject: Subject, sites: Sites, site: Site) -> Sites:
+        """Replace one pool and return the sites of the network then, with the sizes they have."""
         name, aten = site.layer or site.name, torch.ops.aten
         shape = sites[site.inputs[0]].shape
         height, width = _sides(site, shape, name)
@@ -97,7 +98,7 @@ class FractionalPool(Operation):
         made = draft.call(getitem, pooled, 0, like=pooled)
         draft.reroute(node, made)
         try:
-            draft.program(example_of(subject))
+            return draft.program(example_of(subject)).sites
         except (DnnRepairError, RuntimeError) as error:
             draft.reroute(made, node)
             message = f"{name}: what follows takes no images of {size[0]} x {size[1]}"
