@@ -18,6 +18,7 @@ from dnnrepair.swapping.affine import Affine
 from dnnrepair.swapping.choosing import Chooser
 from dnnrepair.swapping.inline import inlined, kind_of, prepared
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.ranges import Ranged
 from dnnrepair.swapping.spread import some_inputs
 from dnnrepair.swapping.where import allowed, listed
 
@@ -66,6 +67,7 @@ class ReplaceActivation(Operation):
         kept, skipped = allowed(subject, _chosen(sites, where, old, new.name), where)
         reasons = list(skipped)
         done: dict[Promise, list[tuple[str, str, str]]] = {}
+        ranged: list[Ranged] = []
         ready: dict[_Key, Draft] = {}  # the same activation on the same shape is exported once
         for site in kept:
             if site.name == sites.output and not where.named:
@@ -80,7 +82,7 @@ class ReplaceActivation(Operation):
                         partial(_seen, subject, site),
                     ),
                 )
-                self._put(draft, sites, site, choice.graft, ready)
+                read = self._put(draft, sites, site, choice.graft, ready)
             except SettingError as error:
                 if where.named:
                     raise
@@ -88,10 +90,16 @@ class ReplaceActivation(Operation):
             else:
                 said = (site.op, site.layer or site.name, choice.words)
                 done.setdefault(choice.promise, []).append(said)
+                new_one = choice.graft.activation
+                ranged.append(Ranged(layer=said[1], node=read.name, activation=new_one))
         if not done:
             raise SettingError("; ".join(dict.fromkeys(reasons)))
         swaps = tuple(self._swap(promise, said, new.name) for promise, said in done.items())
-        return Edited(swaps=swaps, skipped=tuple(dict.fromkeys(reasons)))
+        return Edited(
+            swaps=swaps,
+            skipped=tuple(dict.fromkeys(reasons)),
+            ranged=tuple(place for place in ranged if place.bounded),
+        )
 
     def _swap(self, promise: Promise, said: list[tuple[str, str, str]], new: str) -> Swap:
         old = " and ".join(dict.fromkeys(op for op, _, _ in said))
@@ -133,7 +141,8 @@ class ReplaceActivation(Operation):
 
     def _put(
         self, draft: Draft, sites: Sites, site: Site, graft: Graft, ready: dict[_Key, Draft]
-    ) -> None:
+    ) -> fx.Node:
+        """Put the new activation in, and return the node that it reads."""
         node = draft.node(site.name)
         source: fx.Node = node.all_input_nodes[0]
         shape = list(site.shape)
@@ -154,6 +163,7 @@ class ReplaceActivation(Operation):
             made = _blended(draft, node, made, place)
             kept = (made, *made.all_input_nodes, *made.all_input_nodes[1].all_input_nodes)
         draft.reroute(node, made, keep=kept)
+        return source
 
 
 def activation_at(site: Site, draft: Draft) -> Activation:
