@@ -80,7 +80,7 @@ class SeriesActivation(Activation):
     start.
     """
 
-    formula: ClassVar[str] = "sum of a_i relu(x + b_i), i = 1..n; spatial: BN(DWConv(relu(x)))"
+    formula: ClassVar[str] = "sum of a_i relu(x + b_i), learned; spatial: BN(DWConv(relu(x)))"
     reference: ClassVar[str] = "Chen et al. 2023 (VanillaNet), arXiv:2305.12972, and their code"
     learnable: ClassVar[tuple[str, ...]] = ("scale",)
     neutral: ClassVar[tuple[str, ...]] = ("terms", "spatial")
