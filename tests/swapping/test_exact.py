@@ -43,7 +43,9 @@ NONE = {"rnn", "lstm", "gru"}  # one recurrent layer and the last one: nothing o
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
 @pytest.mark.parametrize("name", names())
-@pytest.mark.parametrize("chain", [EXACT, dict.fromkeys(LIMITS, EVERYWHERE)], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "chain", [EXACT, dict.fromkeys(LIMITS, EVERYWHERE)], ids=["first", "second"]
+)
 def test_operations_that_keep_the_function_keep_it(
     name: str, dtype: torch.dtype, chain: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]]
 ) -> None:
