@@ -23,15 +23,22 @@ if TYPE_CHECKING:
 
 _VALUES = (
     ("activation", "OLD=NEW[,KEY=X][:WHERE]", "Replace activations; without OLD= any."),
-    ("norm", "KIND[:WHERE]", "Put a batch, layer, rms or weight norm there, as the identity."),
+    ("norm", "KIND[:WHERE]", "Add a batch, mean, layer, rms or weight norm, as the identity."),
     ("dropout", "SHARE[:WHERE]", "Drop that share behind activations, in training."),
     ("revive", "WHERE", "Re-draw idle units; '*' for those of all layers."),
     ("prune", "WHERE", "Remove idle units."),
+    (
+        "split",
+        "N[,share=X][:WHERE]",
+        "Split N units of each layer in two, without a change.",
+    ),
+    ("add-units", "N[:WHERE]", "Add N units to each layer, which nobody reads yet."),
     ("desaturate", "WHERE", "Scale saturated tanh and sigmoid units down."),
     ("init", "RULE[:WHERE]", "Draw weights anew: auto (by what follows), he, lsuv ..."),
     ("residual-scale", "X[:WHERE]", "Scale residual branches, such as 0.1."),
     ("layer-scale", "X[:WHERE]", "The same, with a learned number for each channel."),
     ("spectral-radius", "X[:WHERE]", "Scale recurrent weights to this radius."),
+    ("fractional-pool", "RATIO[:WHERE]", "Make 2 x 2 max pools fractional; 0.5 changes nothing."),
     ("gated", "KIND[:WHERE]", "Make plain recurrent layers gru or lstm, with fresh weights."),
     ("temperature", "T", "Divide logits by T; auto finds it on the data."),
 )
@@ -77,10 +84,11 @@ def command(**given: Any) -> int:  # noqa: ANN401 - the options above
     """Change activations, normalizations and units.
 
     WHERE is a layer, a pattern such as 'conv*', or the code of a rule whose findings are meant.
-    Changes come in a fixed order: outputs, units, recurrent layers, activations, initial weights,
-    scales, normalizations, statistics, temperature. Half of the data is what they look at, the
-    other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a .pt2,
-    or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain torch.
+    Changes come in a fixed order: outputs, units, recurrent layers, pools, activations, initial
+    weights, scales, normalizations, statistics, temperature. Half of the data is what they look at,
+    the other half measures. Where only numbers change, FILE gets the form of MODEL; else it is a
+    .pt2, or a state dict (.pt, .safetensors) with the network's code in a .py beside it, for plain
+    torch.
     """
     modes = _modes(given)
     if len(modes) > 1:

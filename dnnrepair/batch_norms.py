@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DEFAULT_EPS = 1e-5  # of torch's batch norm; a state dict does not tell
+LARGEST_EPS = 1e6  # beyond it no variance matters
 _SUFFIX = "running_var"
 
 
@@ -69,8 +70,10 @@ class BatchNorm:
 def divergence(mean: Floats, var: Floats, own_mean: Floats, own_var: Floats, eps: float) -> Floats:
     """Return KL(N(mean, var) || N(own_mean, own_var)) per channel, ``eps`` added to variances.
 
-    ``eps`` keeps channels that are constant on both sides at 0.
+    ``eps`` keeps channels that are constant on both sides at 0; where it is so large that the norm
+    takes only the mean away, torch's is taken.
     """
+    eps = DEFAULT_EPS if eps > LARGEST_EPS else eps
     v, own = np.maximum(var, 0) + eps, np.maximum(own_var, 0) + eps
     kl: Floats = 0.5 * (v / own + (mean - own_mean) ** 2 / own - 1 - np.log(v / own))
     return kl

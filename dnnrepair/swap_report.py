@@ -69,6 +69,24 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfRange:
+    """How much of what a polynomial reads lies outside of the range that it was made for.
+
+    Attributes:
+        layer: dotted name.
+        low, high: the range.
+        values: of all values that it reads, those outside.
+        inputs: of all inputs of the network, those with such a value.
+    """
+
+    layer: str
+    low: float
+    high: float
+    values: Rate
+    inputs: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwapReport:
     """A whole run of swaps.
 
@@ -78,6 +96,7 @@ class SwapReport:
         model: which network, on what.
         swaps: what was done, in order.
         overall: all of them together, on data that no operation looked at where there are such.
+        ranges: of polynomials, and what lies outside of them on the data of ``overall``.
         skipped: what was not done, with reasons.
         files: what was written.
         form: in which form, in words.
@@ -91,6 +110,7 @@ class SwapReport:
     model: ModelCard
     swaps: tuple[Swap, ...] = ()
     overall: Difference | None = None
+    ranges: tuple[OutOfRange, ...] = ()
     skipped: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     form: str = ""

@@ -16,7 +16,7 @@ from dnnrepair.registry import Registry
 from dnnrepair.settings import configured, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from dnnrepair.activations.grafts import Graft
@@ -40,7 +40,7 @@ class Constructor:
 
     Attributes:
         kind: its class, of torch.nn or of this package.
-        arguments: of the class, by name; numbers, or other constructors.
+        arguments: of the class, by name; numbers, or other constructors, or a list of these.
         parts: functions and classes of this package that its source needs, itself the last.
     """
 
@@ -50,10 +50,7 @@ class Constructor:
 
     def build(self, dtype: torch.dtype | None = None) -> nn.Module:
         """Return a new module; learned parameters have ``dtype``, None for torch's default."""
-        made = {
-            name: value.build(dtype) if isinstance(value, Constructor) else value
-            for name, value in self.arguments.items()
-        }
+        made = {name: _built(value, dtype) for name, value in self.arguments.items()}
         if dtype is not None and "dtype" in signature(self.kind).parameters:
             made["dtype"] = dtype
         return self.kind(**made)
@@ -68,13 +65,26 @@ class Constructor:
     @property
     def definitions(self) -> tuple[str, ...]:
         """The source of each part, in order; the same text for the same part."""
-        found = [text for value in self.arguments.values() if isinstance(value, Constructor)
-                 for text in value.definitions]  # fmt: skip
+        found = [text for value in self.arguments.values() for text in _defined(value)]
         return tuple(dict.fromkeys([*found, *map(getsource, self.parts)]))
 
 
+def _built(value: Any, dtype: torch.dtype | None) -> Any:  # noqa: ANN401 - any argument
+    if isinstance(value, list):
+        return [_built(one, dtype) for one in value]
+    return value.build(dtype) if isinstance(value, Constructor) else value
+
+
 def _written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
     return value.expression if isinstance(value, Constructor) else repr(value)
+
+
+def _defined(value: object) -> Iterator[str]:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, Constructor):
+            yield from one.definitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +99,7 @@ class Activation:
         formula: in one line.
         reference: where it was published.
         learnable: fields that training changes.
+        neutral: fields that change nothing where it takes another's place exactly.
         inputs: pre-activations for each output; more than 1 where dimension 1 holds that many
             blocks of channels.
         initializer: name of the initializer that suits the layer before it.
@@ -101,6 +112,7 @@ class Activation:
     formula: ClassVar[str]
     reference: ClassVar[str]
     learnable: ClassVar[tuple[str, ...]] = ()
+    neutral: ClassVar[tuple[str, ...]] = ()
     initializer: ClassVar[str] = "he_normal"
     kind: ClassVar[type[nn.Module]]
     parts: ClassVar[tuple[Callable[..., Any], ...]] = ()
@@ -170,6 +182,10 @@ class Activation:
     def with_settings(self, **changes: Any) -> Self:  # noqa: ANN401 - of the fields' types
         """Return it with other settings."""
         return replace(self, **changes)
+
+    def suited_to(self, *, images: bool) -> Self:  # noqa: ARG002 - for subclasses
+        """Return it without what only ``(N, C, H, W)`` has, unless its values are ``images``."""
+        return self
 
     @cached_property
     def moments(self) -> Moments:

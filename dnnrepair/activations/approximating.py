@@ -96,10 +96,10 @@ def composite(z: Tensor, *, precision: int) -> Approximation:
     return _judged(Pann(precision=precision, bound=bound), ReLU(), seen)
 
 
-def outside(activation: Activation, z: Tensor) -> float:
-    """Return the share of ``z`` that lies outside the range that a polynomial is made for."""
+def outside(activation: Activation, z: Tensor) -> Tensor:
+    """Return which of ``z`` lie outside the range that a polynomial is made for; NaN does, too."""
     low, high = activation.domain
-    return float(((z < low) | (z > high)).double().mean())
+    return ~((z >= low) & (z <= high))
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dnnrepair.activations.activation import Activation, Constructor, activation
 from dnnrepair.activations.grafts import Graft
+from dnnrepair.activations.neighbors import Neighbors
 from dnnrepair.activations.rectifiers import slope_below
 from dnnrepair.errors import SettingError
 
@@ -56,21 +57,15 @@ class LSLU2d(nn.Module):
         omega: float = 0.0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """Start as the series alone: a kernel that copies, a BatchNorm that changes nothing."""
+        """Start as the series alone."""
         super().__init__()
         self.theta = nn.Parameter(torch.full((stages,), theta, dtype=dtype))
         self.omega = nn.Parameter(torch.full((stages,), omega, dtype=dtype))
-        width = 2 * stages + 1
-        self.conv = nn.Conv2d(
-            channels, channels, width, padding=stages, groups=channels, bias=False, dtype=dtype
-        )
-        nn.init.dirac_(self.conv.weight, groups=channels)
-        self.norm = nn.BatchNorm2d(channels, eps=1e-6, dtype=dtype)
-        nn.init.constant_(self.norm.weight, (1 + self.norm.eps) ** 0.5)
+        self.neighbors = Neighbors(channels, stages, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return values in the shape of ``x``."""
-        y: Tensor = self.norm(self.conv(series(x, self.theta, self.omega)))
+        y: Tensor = self.neighbors(series(x, self.theta, self.omega))
         return y
 
 
@@ -89,6 +84,7 @@ class Lslu(Activation):
     formula: ClassVar[str] = "relu(h_n), h_i = theta_i relu(h_{i-1}) + omega_i, h_0 = x"
     reference: ClassVar[str] = "Feng et al. 2024, arXiv:2409.08283, and their code"
     learnable: ClassVar[tuple[str, ...]] = ("theta", "omega")
+    neutral: ClassVar[tuple[str, ...]] = ("stages", "spatial")
     kind: ClassVar[type[nn.Module]] = LSLU
     stages: int = 3  # n, at least 1
     theta: float = 1.0  # scale of each stage, at the start
@@ -108,7 +104,12 @@ class Lslu(Activation):
         if channels is None:
             message = "lslu with spatial=true has a kernel for each channel; say how many there are"
             raise SettingError(message)
-        return Constructor(LSLU2d, {"channels": channels, **numbers}, (series, LSLU2d))
+        made = {"channels": channels, **numbers}
+        return Constructor(LSLU2d, made, (series, Neighbors, LSLU2d))
+
+    def suited_to(self, *, images: bool) -> Self:
+        """Leave the convolution out where there are no neighbors."""
+        return self if images else self.with_settings(spatial=False)
 
     @classmethod
     def imitating(cls: type[Self], old: Activation) -> Graft | None:

@@ -86,6 +86,10 @@ class Taaf(Activation):
         made = {"base": self.base.constructor(channels), "channels": channels or 1, **numbers}
         return Constructor(TAAF, made, (per_channel, TAAF))
 
+    def suited_to(self, *, images: bool) -> Self:
+        """As its base."""
+        return self.with_settings(base=self.base.suited_to(images=images))
+
     @classmethod
     def imitating(cls: type[Self], old: Activation) -> Graft | None:
         """Take the place of anything."""

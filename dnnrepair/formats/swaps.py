@@ -13,7 +13,7 @@ from dnnrepair.swap_report import Promise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dnnrepair.swap_report import Difference, Swap, SwapReport
+    from dnnrepair.swap_report import Difference, OutOfRange, Swap, SwapReport
 
 _STATES = {Promise.EXACT: "healthy", Promise.CLOSEST: "note", Promise.CHANGES: "warning"}
 _LEGEND = (
@@ -29,6 +29,13 @@ _COLUMNS = (
     Column(name="same answer %"),
     Column(name="before", group="accuracy %"),
     Column(name="after", group="accuracy %"),
+)
+_OUTSIDE = (("healthy", "nothing outside"), ("warning", "some outside"))
+_RANGES = (
+    Column(name="layer", number=False),
+    Column(name="range"),
+    Column(name="values outside %"),
+    Column(name="inputs with such"),
 )
 _LISTED = 6  # layers named in a sentence
 _ROUNDING = 1e-5  # relative change that an exact operation may make
@@ -76,6 +83,8 @@ def _sentences(report: SwapReport) -> Iterator[str]:
         yield f"{swap.operation}: {swap.summary}{reason}."
     if report.overall is not None:
         yield _together(report.overall)
+    if report.ranges:
+        yield _outside(report.ranges)
     if not report.files:
         yield "Nothing was written."
 
@@ -91,6 +100,23 @@ def _together(found: Difference) -> str:
         change = points(found.after.value - found.before.value)
         parts.append(f"accuracy {share(found.before)} → {share(found.after)} ({change} points)")
     return f"{text}: {'; '.join(parts)}."
+
+
+def _outside(ranges: tuple[OutOfRange, ...]) -> str:
+    """Return where polynomials read what they were not made for; there they explode."""
+    layers = [found.layer for found in ranges if found.values.hits]
+    worst = max(ranges, key=lambda found: found.values.value)
+    if not layers:
+        return f"Of what polynomials read, nothing lies outside of their ranges ({_tries(worst)})."
+    return (
+        f"Of what polynomials read, up to {percent(worst.values.value)} % lies outside of their "
+        f"ranges, in {counted(len(layers), 'layer')} of {len(ranges)} ({_tries(worst)}); there "
+        "they explode."
+    )
+
+
+def _tries(found: OutOfRange) -> str:
+    return counted(found.inputs.tries, "input")
 
 
 def _relative(found: Difference) -> str:
@@ -126,6 +152,12 @@ def _sections(report: SwapReport) -> Iterator[Section]:
         table=Table(columns=_COLUMNS, rows=tuple(map(_row, report.swaps)), legend=_LEGEND),
         items=tuple(_places(report)),
     )
+    if report.ranges:
+        yield Section(
+            title="Ranges of polynomials",
+            lead="Counted right after each change, on the data that judge.",
+            table=Table(columns=_RANGES, rows=tuple(map(_range, report.ranges)), legend=_OUTSIDE),
+        )
     if report.skipped:
         yield Section(title="Not done", items=report.skipped)
     if report.files and report.structural:
@@ -148,6 +180,16 @@ def _row(swap: Swap) -> Row:
         *("" if rate is None else percent(rate.value) for rate in rates),
     )
     return Row(cells=cells, state=_STATES[swap.promise])
+
+
+def _range(found: OutOfRange) -> Row:
+    cells = (
+        found.layer,
+        f"{found.low:.3g} to {found.high:.3g}",
+        percent(found.values.value),
+        tried(found.inputs),
+    )
+    return Row(cells=cells, state="warning" if found.values.hits else "healthy")
 
 
 def _places(report: SwapReport) -> Iterator[str]:

@@ -46,7 +46,7 @@ _TORCH = _words(
     "stack matmul mm bmm addmm flatten transpose permute unsqueeze squeeze softmax log_softmax "
     "clamp pow square reciprocal sum mean amax amin prod rrelu select unbind chunk split unflatten "
     "movedim logaddexp clone reshape lstm gru rnn_tanh rnn_relu bernoulli logical_and logical_not "
-    "zeros_like ones_like full_like atan arctan heaviside sign floor round tril triu"
+    "zeros_like ones_like full_like rand_like atan arctan heaviside sign floor round tril triu"
 )
 _METHODS = _words("view expand contiguous new_zeros new_ones new_full type_as masked_fill")
 _TRAINING = frozenset({"train", "training"})

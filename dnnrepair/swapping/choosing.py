@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dnnrepair.activations import Graft, exact, find, fit, wrapped
@@ -101,8 +101,8 @@ class Chooser:
             return self._limit(layer, old(), new)
         if self._approximates(new.name):
             return self._approximated(layer, old(), new, self._data(old(), new, seen))
-        graft = exact(old(), new.name)
-        if graft is not None and self._suits(graft, new):
+        graft = self._exact(old(), new)
+        if graft is not None:
             words = parameters_of(graft.activation)
             return Choice(graft=graft, promise=Promise.EXACT, words=words)
         if new.inputs != 1:
@@ -116,10 +116,15 @@ class Chooser:
     def _approximates(self, name: str) -> bool:
         return name in _FITTED and self.mode == "auto"
 
-    def _suits(self, graft: Graft, new: Activation) -> bool:
-        """Whether an exact graft has the settings that were asked for."""
-        held = graft.activation.settings
-        return all(held.get(key) == new.settings[key] for key in self.settings)
+    def _exact(self, old: Activation, new: Activation) -> Graft | None:
+        """Return the exact graft with the settings that were asked for, None if there is none."""
+        graft = exact(old, new.name)
+        if graft is None:
+            return None
+        free = {key: new.settings[key] for key in self.settings if key in new.neutral}
+        made = graft.activation.with_settings(**free)
+        suits = all(made.settings.get(key) == new.settings[key] for key in self.settings)
+        return replace(graft, activation=made) if suits else None
 
     def _data(self, old: Activation, new: Activation, seen: Callable[[], Tensor | None]) -> Tensor:
         found = seen()

@@ -18,6 +18,7 @@ from dnnrepair.selection import choose_rules
 from dnnrepair.swap_report import SwapReport
 from dnnrepair.swapping.measuring import difference
 from dnnrepair.swapping.operation import Swapped
+from dnnrepair.swapping.ranges import out_of_range
 from dnnrepair.swapping.where import Where
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dnnrepair.data import Samples
     from dnnrepair.progress import Progress
     from dnnrepair.subject import Subject
+    from dnnrepair.swap_report import OutOfRange
     from dnnrepair.swapping.plan import Step
 
 FEWEST = 8  # inputs that are worth two halves
@@ -67,6 +69,8 @@ def swap(
     generator = torch.Generator().manual_seed(seed)
     shown, judging, notes = _halves(subject, seed)
     done = Swapped(subject=replace(subject, samples=shown))
+    judge = replace(subject, samples=judging)
+    ranges: tuple[OutOfRange, ...] = ()
     progress.stage("changing the network", len(steps))
     for step in steps:
         where = _where(replace(done.subject, samples=subject.samples), step, seed)
@@ -78,13 +82,14 @@ def swap(
             structural=done.structural or found.structural,
             reads=found.reads or done.reads,
         )
+        ranges += out_of_range(judge, found.subject, found.ranged, done.reads)
         progress.advance(1)
-    judge = replace(subject, samples=judging)
     report = SwapReport(
         tool_version=__version__,
         model=_card(subject),
         swaps=done.swaps,
         overall=difference(judge, done.subject, done.reads),
+        ranges=ranges,
         skipped=done.skipped,
         structural=done.structural,
         notes=(*subject.notes, *notes),

@@ -12,7 +12,7 @@ from dnnrepair.sites import Kind
 from dnnrepair.swapping.affine import check_plain
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.spread import inputs, outputs
-from dnnrepair.swapping.units import Units
+from dnnrepair.swapping.units import Units, check_ungrouped
 from dnnrepair.swapping.where import allowed
 
 if TYPE_CHECKING:
@@ -80,12 +80,7 @@ def _checked(subject: Subject, site: Site, units: tuple[int, ...]) -> Idle:
     if len(units) >= site.width:
         message = f"{site.layer}: all its {site.width} units are idle; re-draw the layer (--init)"
         raise SettingError(message)
-    grouped = [r.layer.site.layer for r in group.readers if r.layer.groups != 1]
-    if group.source.groups != 1:
-        grouped.append(group.source.site.layer)
-    if grouped:
-        message = f"{site.layer}: {grouped[0]} is a grouped convolution, whose units hang together"
-        raise SettingError(message)
+    check_ungrouped(group)
     return Idle(group=group, units=units)
 
 

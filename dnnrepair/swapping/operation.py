@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.subject import Subject
     from dnnrepair.swap_report import Difference, Swap
+    from dnnrepair.swapping.ranges import Ranged
     from dnnrepair.swapping.where import Where
 
 
@@ -35,11 +36,13 @@ class Edited:
         skipped: places where nothing was done, with reasons.
         reads: turns a batch of the first input into what the network takes from now on; None
             if that is the same.
+        ranged: new activations that are of use in a range only.
     """
 
     swaps: tuple[Swap, ...]
     skipped: tuple[str, ...] = ()
     reads: Callable[[Tensor], Tensor] | None = None
+    ranged: tuple[Ranged, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class Swapped:
         skipped: what was not done, with reasons.
         structural: the graph, its names or its shapes changed, and not only numbers.
         reads: as of :class:`Edited`. The subject's data are still as they were.
+        ranged: as of :class:`Edited`.
     """
 
     subject: Subject
@@ -59,6 +63,7 @@ class Swapped:
     skipped: tuple[str, ...] = ()
     structural: bool = False
     reads: Callable[[Tensor], Tensor] | None = None
+    ranged: tuple[Ranged, ...] = ()
 
     @property
     def module(self) -> nn.Module:
@@ -119,6 +124,7 @@ class Operation(ABC):
             skipped=edited.skipped,
             structural=draft.structural,
             reads=edited.reads,
+            ranged=edited.ranged,
         )
 
     @abstractmethod

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # What comes first must not undo, or measure before, what comes later.
 ORDER = (
-    *("remove-softmax", "prune", "revive", "desaturate", "gated", "activation", "init"),
-    *("spectral-radius", "residual-scale", "layer-scale", "norm", "dropout", "scale-input"),
-    *("reestimate-bn", "temperature"),
+    *("remove-softmax", "prune", "revive", "split", "add-units", "desaturate", "gated"),
+    *("fractional-pool", "activation", "init", "spectral-radius", "residual-scale"),
+    *("layer-scale", "norm", "dropout", "scale-input", "reestimate-bn", "temperature"),
 )
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
 _NUMBERS = {
@@ -29,9 +29,11 @@ _NUMBERS = {
     "layer-scale": "scale",
     "spectral-radius": "radius",
     "dropout": "share",
+    "fractional-pool": "ratio",
 }
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place
+_COUNTS = frozenset({"split", "add-units"})
 _FLAGS = frozenset({"remove-softmax", "scale-input", "reestimate-bn"})
 _AUTO = "auto"
 
@@ -121,6 +123,13 @@ def _settings(name: str, what: str, text: str) -> dict[str, Any]:
             raise SettingError(message)
         chosen = {"old": old, "new": new} if equals else {"new": old}
         return chosen | ({"settings": given} if given else {})
+    if name in _COUNTS:
+        number, _, more = what.partition(",")
+        key, equals, value = more.partition("=")
+        if more and not equals:
+            message = f"{text}: write settings as name=value"
+            raise SettingError(message)
+        return {"count": number} | ({key: value} if more else {})
     if name == "temperature":
         return {} if what == _AUTO else {"value": _number(what, text)}
     if name in _NAMES:

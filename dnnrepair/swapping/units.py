@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dnnrepair.program import Program
     from dnnrepair.sites import Site, Sites
 
+PER_UNIT = ("weight", "bias", "running_mean", "running_var")  # tensors of a batch norm
 _PASSING = (Kind.VIEW, Kind.DROPOUT, Kind.POOL)  # each unit goes through by itself
 
 
@@ -80,6 +81,20 @@ class Units:
             norm=norm,
             readers=tuple(_traced(program, site, layers, example)),
         )
+
+
+def check_ungrouped(group: Units) -> None:
+    """Refuse units that are made or read in groups.
+
+    Raises:
+        SettingError: one of the layers around them is a grouped convolution.
+    """
+    grouped = [r.layer.site.layer for r in group.readers if r.layer.groups != 1]
+    if group.source.groups != 1:
+        grouped.append(group.source.site.layer)
+    if grouped:
+        message = f"{group.site.layer}: {grouped[0]} is a grouped convolution, whose units hang "
+        raise SettingError(message + "together")
 
 
 def _name(site: Site) -> str:

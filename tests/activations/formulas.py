@@ -157,6 +157,16 @@ FORMULAS: dict[str, tuple[dict[str, Any], Function, Function]] = {
         lambda x: 1 - np.tanh(0.5 * x + 0.1) ** 2,
     ),
     "lslu": ({}, lambda x: np.maximum(0, x), lambda x: where(x, 1, 0)),
+    "series": (
+        {"scale": 0.7},
+        lambda x: 0.7 * np.maximum(0, x),
+        lambda x: where(x, 0.7, 0),
+    ),
+    "ensemble": (
+        {"others": "tanh+silu", "first": 0.5, "rest": 0.25},
+        lambda x: 0.5 * np.maximum(0, x) + 0.25 * np.tanh(x) + 0.25 * x * sg(x),
+        lambda x: where(x, 0.5, 0) + 0.25 * (1 - np.tanh(x) ** 2 + sg(x) + x * sg(x) * (1 - sg(x))),
+    ),
     "polynomial": (
         {},
         lambda x: 0.1496 + 0.5 * x + 0.2992 * x**2 - 0.0166 * x**4,

@@ -27,7 +27,7 @@ KINKS = (-3.0, -2.0, 0.0, 1.5, 3.0, 6.0)
 def test_all_that_were_asked_for_are_there() -> None:
     wanted = "sigmoid tanh relu leaky_relu prelu rrelu elu selu celu softplus swish silu gelu mish "
     wanted += "hardswish relu_squared maxout swiglu ulu aulu xielu xiprelu xsilu xgelu xatlu lslu "
-    wanted += "taaf swim pann hardtanh relu6 hardsigmoid"
+    wanted += "taaf swim pann hardtanh relu6 hardsigmoid series ensemble"
     assert set(wanted.split()) <= set(activations)
     assert set(FORMULAS) | WHOLE_LAYER | {"pann"} == set(activations)
 

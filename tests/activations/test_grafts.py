@@ -9,18 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnrepair.activations import Wrap, activations, exact, find, fit, wrapped
+from dnnrepair.activations.ensemble import EnsembleActivation
 from dnnrepair.activations.fit import MOST, spaced
 from dnnrepair.activations.taaf import Taaf
 from dnnrepair.errors import DataError, SettingError, UnknownNameError
 
 EXACT = {  # Table 2C of the catalog
-    "relu": "leaky_relu prelu rrelu elu maxout lslu taaf",
+    "relu": "leaky_relu prelu rrelu elu maxout lslu series taaf ensemble",
     "leaky_relu": "prelu maxout taaf",
     "sigmoid": "tanh taaf",
     "tanh": "sigmoid taaf",
     "silu": "swish ulu aulu xsilu swiglu taaf",
     "swish": "ulu silu",
-    "gelu": "xgelu",
+    "gelu": "xgelu ensemble",
+    "taaf": "ensemble",
     "selu": "elu",
 }
 PAIRS = [(old, new) for old in activations for new in activations if exact(find(old), new)]
@@ -62,6 +64,28 @@ def test_where_there_is_no_exact_graft_none_is_given() -> None:
     assert exact(find("maxout"), "taaf") is None
     with pytest.raises(UnknownNameError, match="did you mean 'prelu'"):
         exact(find("relu"), "preluu")
+
+
+def test_an_ensemble_begins_as_what_it_replaces_and_all_its_members_can_learn() -> None:
+    graft = exact(find("leaky_relu", negative_slope=0.3), "ensemble")
+    assert graft is not None
+    module = graft.activation.module(3, torch.float64)
+    z = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(module(z), torch.nn.functional.leaky_relu(z, 0.3))
+    module(z).square().sum().backward()
+    grad = module.get_parameter("weight").grad
+    assert grad is not None
+    assert grad.shape == (4, 3)
+    assert grad.abs().min() > 0
+
+
+def test_an_ensemble_is_of_use_where_all_its_members_are() -> None:
+    assert find("ensemble", others="polynomial").domain == (-4, 4)
+    assert [m.name for m in EnsembleActivation(others="gelu").members] == ["relu", "gelu"]
+    with pytest.raises(UnknownNameError, match="did you mean 'gelu'"):
+        find("ensemble", others="tanh+gello")
+    with pytest.raises(SettingError, match="an ensemble cannot hold maxout, which takes 2 inputs"):
+        find("ensemble", others="maxout")
 
 
 def test_dead_units_get_a_gradient_on_the_slope_of_their_prelu() -> None:

@@ -15,6 +15,7 @@ from dnnrepair.errors import SettingError
 
 BOUNDED = {"pann", "polynomial"}  # of no use outside of their range
 OVERFLOWING = {"relu_squared", "xielu", "xiprelu", "swiglu"}  # beyond 255 in float16
+SEVERAL = {"lslu", "series", "ensemble"}  # have several numbers for each channel or layer
 CHANNELS = 4
 
 
@@ -32,7 +33,7 @@ def test_the_module_computes_the_function(name: str, channels: int | None) -> No
     x = inputs(activation, torch.float64)
     torch.testing.assert_close(module(x), activation.function(x), rtol=1e-12, atol=1e-12)
     learned = {p.numel() for p in module.parameters()}
-    if name != "lslu":
+    if name not in SEVERAL:
         assert learned <= {channels or 1}
     assert bool(learned) == bool(activation.learnable)
 
@@ -101,9 +102,10 @@ def test_the_printed_source_makes_the_same_module_without_dnnrepair(name: str) -
     assert torch.equal(made(x), original(x))
 
 
-def test_spatial_lslu_needs_channels_and_starts_as_relu() -> None:
-    activation = find("lslu", spatial=True)
-    with pytest.raises(SettingError, match="kernel for each channel; say how many"):
+@pytest.mark.parametrize("name", ["lslu", "series"])
+def test_spatial_ones_need_channels_and_start_as_relu(name: str) -> None:
+    activation = find(name, spatial=True)
+    with pytest.raises(SettingError, match="kernel for each channel; say how many there are"):
         activation.module()
     module = activation.module(CHANNELS, torch.float64).eval()
     x = inputs(activation, torch.float64)
@@ -111,6 +113,57 @@ def test_spatial_lslu_needs_channels_and_starts_as_relu() -> None:
     scope: dict[str, torch.nn.Module] = {}
     exec(activation.source(CHANNELS), scope)
     torch.testing.assert_close(scope["activation"].double().eval()(x), x.relu())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted: Any = torch.jit.script(module)
+    assert torch.equal(scripted(x), module(x))
+    assert find(name).suited_to(images=False) == activation.suited_to(images=False) == find(name)
+    assert find("taaf").with_settings(base=activation).suited_to(images=False).settings[
+        "base"
+    ] == find(name)
+
+
+def drawn(module: torch.nn.Module) -> torch.nn.Module:
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in [*module.parameters(), *module.buffers()]:
+            if value.is_floating_point():
+                value.copy_(torch.rand(value.shape, generator=rng).to(value) + 0.1)
+    return module.eval()
+
+
+def test_the_spatial_series_is_the_sum_over_neighbors_written_out() -> None:
+    module = drawn(find("series", spatial=True, terms=2).module(2, torch.float64))
+    x = torch.randn(2, 2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    held = dict(module.state_dict())
+    found = module(x).detach()
+    for sample, channel, row, column in [(0, 0, 0, 0), (1, 1, 2, 3), (0, 1, 4, 1), (1, 0, 1, 2)]:
+        total = 0.0
+        for i in range(-2, 3):
+            for j in range(-2, 3):
+                if 0 <= row + i < 5 and 0 <= column + j < 4:
+                    pixel = max(0.0, float(x[sample, channel, row + i, column + j]))
+                    total += float(held["neighbors.conv.weight"][channel, 0, i + 2, j + 2]) * pixel
+        mean, var = (float(held[f"neighbors.norm.running_{k}"][channel]) for k in ("mean", "var"))
+        normed = (total - mean) / (var + 1e-6) ** 0.5
+        weight, bias = (float(held[f"neighbors.norm.{k}"][channel]) for k in ("weight", "bias"))
+        assert float(found[sample, channel, row, column]) == pytest.approx(weight * normed + bias)
+
+
+def test_the_plain_series_is_a_sum_whose_terms_can_all_learn() -> None:
+    module = find("series", terms=4).module(CHANNELS, torch.float64)
+    assert module.get_parameter("shift")[:, 0].tolist() == [0, 1, -1, 2]
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(100, CHANNELS, 2, 2, generator=rng, dtype=torch.float64)
+    module(x).square().sum().backward()
+    grad = module.get_parameter("scale").grad
+    assert grad is not None
+    assert grad.abs().min() > 0
+    assert (grad[:, 0].diff().abs() > 1e-3).all()  # terms that learned alike would stay alike
+    drawn(module)
+    a, b = (module.get_parameter(key).detach() for key in ("scale", "shift"))
+    expected = sum(a[i, 2] * (x[:, 2] + b[i, 2]).clamp(min=0) for i in range(4))
+    torch.testing.assert_close(module(x).detach()[:, 2], expected)
 
 
 def test_definitions_are_named_once_and_can_be_merged() -> None:
@@ -120,6 +173,20 @@ def test_definitions_are_named_once_and_can_be_merged() -> None:
     assert prelu.expression == "nn.PReLU(num_parameters=4, init=0.25)"
     assert isinstance(swish, Constructor)
     assert swish.expression == "Swish(channels=4, beta=1.0)"
+
+
+def test_an_ensemble_holds_activations_with_settings_and_parameters() -> None:
+    activation = find("ensemble", others="swish+xielu+leaky_relu", first=0.4, rest=0.2)
+    module = activation.module(CHANNELS, torch.float64).eval()
+    x = inputs(activation, torch.float64)
+    torch.testing.assert_close(module(x), activation.function(x), rtol=1e-12, atol=1e-12)
+    source = activation.source(CHANNELS)
+    assert source.count("def per_channel(") == 1
+    scope: dict[str, torch.nn.Module] = {}
+    exec(compile(source, "activation.py", "exec"), scope)
+    made = scope["activation"].double().eval()
+    made.load_state_dict(drawn(module).state_dict())
+    assert torch.equal(made(x), module(x))
 
 
 def test_the_sharpnesses_that_an_aulu_learned_are_reported() -> None:

@@ -17,7 +17,7 @@ from dnnrepair.formats import render
 from dnnrepair.formats.stored import schema
 from dnnrepair.rate import Rate
 from dnnrepair.report import ModelCard
-from dnnrepair.swap_report import Difference, Promise, Swap, SwapReport
+from dnnrepair.swap_report import Difference, OutOfRange, Promise, Swap, SwapReport
 from tests.formats.test_hostile import (
     cards,
     counts,
@@ -80,6 +80,10 @@ REPORT = SwapReport(
         ),
     ),
     overall=replace(NEAR, inputs="test.npz, held-out half", samples=300),
+    ranges=(
+        OutOfRange(layer="conv1", low=-3.1, high=3.1, values=Rate(0, 76_800), inputs=Rate(0, 300)),
+        OutOfRange(layer="fc", low=-21.5, high=19.2, values=Rate(5, 19_200), inputs=Rate(3, 300)),
+    ),
     skipped=("--activation silu: head: its relu gives the network's outputs",),
     files=("new.pt", "new.py"),
     form="state dict, and the network's code in new.py",
@@ -88,7 +92,14 @@ REPORT = SwapReport(
     seed=3,
 )
 TRIAL = replace(
-    REPORT, swaps=REPORT.swaps[:1], overall=EXACT, files=(), form="", structural=False, skipped=()
+    REPORT,
+    swaps=REPORT.swaps[:1],
+    overall=EXACT,
+    ranges=(),
+    files=(),
+    form="",
+    structural=False,
+    skipped=(),
 )
 ALL = {"written": REPORT, "trial": TRIAL}
 
@@ -119,6 +130,16 @@ def test_benefit_and_cost_stand_beside_each_other() -> None:
     assert "more than can be measured" in " ".join(render(REPORT, "text", width=120).split())
     assert "1 change, and no output changed" in render(TRIAL, "text")
     assert "Nothing was written." in render(TRIAL, "text")
+
+
+def test_what_polynomials_read_outside_of_their_ranges_is_told() -> None:
+    text = " ".join(render(REPORT, "text").split())
+    assert "up to 0.03 % lies outside of their ranges, in 1 layer of 2 (300 inputs)" in text
+    assert "3 of 300" in text
+    inside = replace(REPORT, ranges=REPORT.ranges[:1])
+    text = " ".join(render(inside, "text").split())
+    assert "nothing lies outside of their ranges (300 inputs)" in text
+    assert "polynomials" not in render(TRIAL, "text")
 
 
 differences = st.builds(
@@ -153,6 +174,10 @@ reports = st.builds(
         max_size=2,
     ).map(tuple),
     overall=st.none() | differences,
+    ranges=st.lists(
+        st.builds(OutOfRange, layer=texts, low=numbers, high=numbers, values=rates, inputs=rates),
+        max_size=2,
+    ).map(tuple),
     skipped=few_texts,
     files=few_texts,
     form=texts,

@@ -110,6 +110,9 @@ def test_settings_are_kept_where_the_exact_graft_has_others() -> None:
     subject = network(chain())
     exact = applied(subject, "activation", "0", new="leaky_relu", settings="negative_slope=0")
     assert exact.swaps[0].promise is Promise.EXACT
+    others = applied(subject, "activation", "0", new="ensemble", settings="others=gelu+tanh")
+    assert others.swaps[0].promise is Promise.EXACT
+    assert others.subject.tensors["layer_0_ensemble.weight"][:, 0].tolist() == [1, 0, 0]
     near = applied(subject, "activation", "0", new="leaky_relu", settings="negative_slope=0.2")
     assert near.swaps[0].promise is Promise.CLOSEST
     plain = applied(

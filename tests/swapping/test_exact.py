@@ -30,15 +30,28 @@ EXACT: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]] = {
         *SHARED,
     ),
 }
+EVERYWHERE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("fractional-pool", {}),
+    ("split", {"count": 2, "share": 0.3}),
+    ("add-units", {"count": 3}),
+    ("activation", {"old": "relu", "new": "series", "settings": "spatial=true"}),
+    ("activation", {"new": "ensemble"}),
+    ("norm", {"kind": "mean"}),
+)
 NONE = {"rnn", "lstm", "gru"}  # one recurrent layer and the last one: nothing of these applies
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
 @pytest.mark.parametrize("name", names())
-def test_operations_that_keep_the_function_keep_it(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    "chain", [EXACT, dict.fromkeys(LIMITS, EVERYWHERE)], ids=["first", "second"]
+)
+def test_operations_that_keep_the_function_keep_it(
+    name: str, dtype: torch.dtype, chain: dict[torch.dtype, tuple[tuple[str, dict[str, Any]], ...]]
+) -> None:
     before = reference(name, dtype)
     after, done = before, 0
-    for operation, settings in EXACT[dtype]:
+    for operation, settings in chain[dtype]:
         try:
             found = applied(after, operation, **settings)
         except SettingError:
@@ -79,6 +92,9 @@ def test_the_module_is_the_program(name: str) -> None:
         ("mlp-sigmoid", "tanh"),
         ("cnn", "maxout"),
         ("cnn", "lslu"),
+        ("cnn", "series"),
+        ("cnn", "ensemble"),
+        ("mlp-gelu", "ensemble"),
         ("cnn", "rrelu"),
         ("cnn", "elu"),
     ],
@@ -90,6 +106,19 @@ def test_grafts_of_the_catalogue_are_exact(name: str, new: str) -> None:
     assert swap.difference is not None
     assert swap.difference.relative <= LIMITS[torch.float64]
     assert found.structural
+
+
+@pytest.mark.parametrize("new", ["lslu", "series"])
+def test_convolutions_over_neighbors_come_where_there_are_images(new: str) -> None:
+    before = reference("cnn", torch.float64)
+    found = applied(before, "activation", new=new, settings="spatial=true")
+    (swap,) = found.swaps
+    assert swap.promise is Promise.EXACT
+    assert swap.difference is not None
+    assert swap.difference.relative <= LIMITS[torch.float64]
+    kernels = [n for n in found.subject.tensors if n.endswith("neighbors.conv.weight")]
+    assert len(kernels) == 2
+    assert "without its convolution (fc)" in swap.reason
 
 
 def test_a_promise_that_is_not_kept_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

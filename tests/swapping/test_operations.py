@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -421,8 +422,6 @@ def test_a_call_of_a_function_is_swapped_like_a_module() -> None:
 
 def test_data_are_needed_where_something_is_measured() -> None:
     module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
-    from dataclasses import replace
-
     bare = replace(subject_of(module, torch.randn(8, 6)), samples=None)
     with pytest.raises(DataError, match="give data with --data, or take --plain"):
         applied(bare, "activation", new="silu")

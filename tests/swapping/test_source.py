@@ -173,10 +173,21 @@ except ImportError:
 """
 
 
-def test_plain_torch_loads_what_is_written(tmp_path: Path) -> None:
-    subject = reference("cnn-bn")
-    steps = planned({"activation": ["relu=prelu"], "norm": ["layer:conv2"], "prune": []})
-    outcome = swap(subject, steps)
+WRITTEN: tuple[tuple[str, dict[str, list[str]], str], ...] = (
+    ("cnn-bn", {"activation": ["relu=prelu"], "norm": ["layer:conv2"]}, "relu became prelu after"),
+    ("cnn", {"norm": ["mean:conv1", "weight:conv1"]}, "mean normalization put after conv1"),
+    ("cnn", {"activation": ["relu=series,spatial=true"]}, "relu became series after conv1"),
+    ("cnn", {"fractional-pool": ["0.5"]}, "max pooling became fractional after conv1"),
+    ("cnn", {"split": ["2"], "add-units": ["3:conv*"]}, "2 units of each of conv1, conv2, fc"),
+    ("cnn", {"activation": ["relu=ensemble"]}, "relu became ensemble after conv1"),
+)
+
+
+@pytest.mark.parametrize(("name", "asked", "said"), WRITTEN, ids=[said for *_, said in WRITTEN])
+def test_plain_torch_loads_what_is_written(
+    tmp_path: Path, name: str, asked: dict[str, list[str]], said: str
+) -> None:
+    outcome = swap(reference(name), planned(asked))
     for file in ("one.pt", "two.safetensors", "three.pt2"):
         save_swapped(outcome, tmp_path / file)
     x = torch.randn(5, 1, 8, 8, generator=rng())
@@ -187,5 +198,5 @@ def test_plain_torch_loads_what_is_written(tmp_path: Path) -> None:
     )
     assert done.stdout == "alone\n", done.stderr
     code = (tmp_path / "one.py").read_text()
-    assert code.startswith('"""The network cnn-bn, changed by dnnrepair; needs torch only.')
-    assert "- relu became prelu after norm1, norm2, norm3" in code
+    assert code.startswith(f'"""The network {name}, changed by dnnrepair; needs torch only.')
+    assert f"- {said}" in code

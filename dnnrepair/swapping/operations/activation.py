@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from dnnrepair.swapping.affine import Affine
 from dnnrepair.swapping.choosing import Chooser
 from dnnrepair.swapping.inline import inlined, kind_of, prepared
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.ranges import Ranged
 from dnnrepair.swapping.spread import some_inputs
 from dnnrepair.swapping.where import allowed, listed
 
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from dnnrepair.sites import Site, Sites
     from dnnrepair.subject import Subject
+    from dnnrepair.swapping.choosing import Choice
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
 
+_IMAGE = 4  # dimensions of (N, C, H, W)
 _Key = tuple[str, int | None, tuple[int, ...]]  # an activation, its channels, a sample's shape
 
 
@@ -64,18 +67,22 @@ class ReplaceActivation(Operation):
         kept, skipped = allowed(subject, _chosen(sites, where, old, new.name), where)
         reasons = list(skipped)
         done: dict[Promise, list[tuple[str, str, str]]] = {}
+        ranged: list[Ranged] = []
         ready: dict[_Key, Draft] = {}  # the same activation on the same shape is exported once
         for site in kept:
             if site.name == sites.output and not where.named:
                 reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
                 continue
             try:
-                choice = chooser.choose(
-                    site.layer or site.name,
-                    partial(activation_at, site, draft),
-                    partial(_seen, subject, site),
+                choice = _suited(
+                    site,
+                    chooser.choose(
+                        site.layer or site.name,
+                        partial(activation_at, site, draft),
+                        partial(_seen, subject, site),
+                    ),
                 )
-                self._put(draft, sites, site, choice.graft, ready)
+                read = self._put(draft, sites, site, choice.graft, ready)
             except SettingError as error:
                 if where.named:
                     raise
@@ -83,10 +90,16 @@ class ReplaceActivation(Operation):
             else:
                 said = (site.op, site.layer or site.name, choice.words)
                 done.setdefault(choice.promise, []).append(said)
+                new_one = choice.graft.activation
+                ranged.append(Ranged(layer=said[1], node=read.name, activation=new_one))
         if not done:
             raise SettingError("; ".join(dict.fromkeys(reasons)))
         swaps = tuple(self._swap(promise, said, new.name) for promise, said in done.items())
-        return Edited(swaps=swaps, skipped=tuple(dict.fromkeys(reasons)))
+        return Edited(
+            swaps=swaps,
+            skipped=tuple(dict.fromkeys(reasons)),
+            ranged=tuple(place for place in ranged if place.bounded),
+        )
 
     def _swap(self, promise: Promise, said: list[tuple[str, str, str]], new: str) -> Swap:
         old = " and ".join(dict.fromkeys(op for op, _, _ in said))
@@ -128,7 +141,8 @@ class ReplaceActivation(Operation):
 
     def _put(
         self, draft: Draft, sites: Sites, site: Site, graft: Graft, ready: dict[_Key, Draft]
-    ) -> None:
+    ) -> fx.Node:
+        """Put the new activation in, and return the node that it reads."""
         node = draft.node(site.name)
         source: fx.Node = node.all_input_nodes[0]
         shape = list(site.shape)
@@ -149,6 +163,7 @@ class ReplaceActivation(Operation):
             made = _blended(draft, node, made, place)
             kept = (made, *made.all_input_nodes, *made.all_input_nodes[1].all_input_nodes)
         draft.reroute(node, made, keep=kept)
+        return source
 
 
 def activation_at(site: Site, draft: Draft) -> Activation:
@@ -173,6 +188,16 @@ def activation_at(site: Site, draft: Draft) -> Activation:
             message = f"{site.layer or site.name} calls elu with {name}, which is not known here"
             raise SettingError(message)
     return find(site.op, **given)
+
+
+def _suited(site: Site, choice: Choice) -> Choice:
+    """Return a choice without what only images can have, and say so, at other sites."""
+    images = len(site.shape) == _IMAGE and site.unit_dim % _IMAGE == 1
+    new = choice.graft.activation.suited_to(images=images)
+    if new == choice.graft.activation:
+        return choice
+    words = f"{choice.words}, without its convolution".removeprefix(", ")
+    return replace(choice, graft=replace(choice.graft, activation=new), words=words)
 
 
 def _chosen(sites: Sites, where: Where, old: str, new: str) -> tuple[Site, ...]:

@@ -189,6 +189,9 @@ def _silenced(draft: Draft, subject: Subject, where: Where) -> Edited:
     kept, skipped = allowed(subject, chosen, where)
     last = [last_of(sites, known[site.name]) for site in kept]
     for name in [name for site in last for name in tensors_of(sites, site)]:
+        if name in draft.buffers:
+            message = f"{name} is fixed, and would stay 0: a mean-only norm ends its branch"
+            raise SettingError(message)
         draft.change(name, torch.zeros_like(draft.tensors[name]))
     layers = tuple(dict.fromkeys(site.layer for site in last))
     swap = Swap(

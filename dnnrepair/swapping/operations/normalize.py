@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from dnnrepair.swapping.spread import Spread
     from dnnrepair.swapping.where import Where
 
-KINDS = ("batch", "layer", "rms", "weight")
+KINDS = ("batch", "mean", "layer", "rms", "weight")
+_OF_BATCH = ("batch", "mean")  # start from the layer's values
 _EPS = 1e-5  # torch's
-_MOMENTUM = 0.1  # torch's
+_MOMENTUM = 0.1  # torch's, and that of mean-only batch norm
+# A mean-only norm is a batch norm whose eps = c^2 drowns the variance, with the fixed scale c:
+# c (x - mean) / sqrt(var + c^2) is x - mean up to var / 2c^2, which no type of number can hold.
+_FIXED = 2.0**30  # c
+_COARSE = 2.0**15  # c, as large as float16 allows
 _ROW = 2  # dimensions of (samples, units)
 
 
@@ -35,14 +40,15 @@ class Normalize(Operation):
     """A normalization after (or of the weights of) affine layers, calibrated to the identity.
 
     ``batch``: batch norm whose running statistics are those of the data, and whose weight and bias
-    undo them. ``layer``: ``y = x + c (LN(x) - x)`` with a learned c that starts at 0, because a
-    layer norm itself cannot be the identity; ``rms`` likewise, by the root mean square only (Zhang
-    and Sennrich 2019, arXiv:1910.07467). ``weight``: ``w = g v / |v|`` with g = |v| (Salimans
-    and Kingma 2016, arXiv:1602.07868). In training mode a batch norm adds the noise of its batches:
-    start with 32 inputs a batch or more.
+    undo them. ``mean``: mean-only batch norm, ``y = x - mean + b``, which leaves the scale to a
+    weight norm (Salimans and Kingma 2016, arXiv:1602.07868); b = mean at the start. ``layer``:
+    ``y = x + c (LN(x) - x)`` with a learned c that starts at 0, because a layer norm itself cannot
+    be the identity; ``rms`` likewise, by the root mean square only (Zhang and Sennrich 2019,
+    arXiv:1910.07467). ``weight``: ``w = g v / |v|`` with g = |v| (Salimans and Kingma 2016). In
+    training mode a batch norm adds the noise of its batches: start with 32 inputs a batch or more.
     """
 
-    kind: str = "batch"  # one of batch, layer, rms, weight
+    kind: str = "batch"  # one of batch, mean, layer, rms, weight
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
@@ -52,7 +58,7 @@ class Normalize(Operation):
         if self.kind not in KINDS:
             message = f"no normalization is called {self.kind!r}; known: {', '.join(KINDS)}"
             raise SettingError(message)
-        if self.kind == "batch" and subject.samples is None:
+        if self.kind in _OF_BATCH and subject.samples is None:
             message = "a batch norm starts from the layer's values: give data with --data"
             raise DataError(message)
         sites = subject.running.sites
@@ -60,7 +66,7 @@ class Normalize(Operation):
         kept, skipped = allowed(subject, chosen, where)
         done: list[Site] = []
         reasons = list(skipped)
-        seen = outputs(subject, kept) if self.kind == "batch" else {}
+        seen = outputs(subject, kept) if self.kind in _OF_BATCH else {}
         for site in kept:
             try:
                 self._insert(draft, sites, site, seen.get(site.name))
@@ -93,10 +99,11 @@ class Normalize(Operation):
             _sample_norm(draft, site, self.kind)
         else:
             assert seen is not None  # it was measured  # noqa: S101
-            _batch_norm(draft, sites, site, seen)
+            _batch_norm(draft, sites, site, seen, mean_only=self.kind == "mean")
 
 
 _REASONS = {
+    "mean": "calibrated on the data; in training mode the mean of each batch adds noise",
     "batch": "calibrated on the data; in training mode each batch's own statistics add noise",
     "layer": "its share starts at 0 and is learned",
     "rms": "its share starts at 0 and is learned",
@@ -104,7 +111,7 @@ _REASONS = {
 }
 
 
-def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
+def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread, *, mean_only: bool) -> None:
     following = [reader.op for reader in sites if site.name in reader.inputs]
     if following == ["batch_norm"]:
         message = f"{site.layer} is followed by a batch norm already"
@@ -117,9 +124,10 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
         raise SettingError(message)
     mean, variance, kind = seen.mean, seen.variance, kind_of(draft)
     place = draft.place(site.layer, "norm")
-    scale = (variance.to(kind).double() + _EPS).sqrt()
+    eps = (_COARSE if kind is torch.float16 else _FIXED) ** 2 if mean_only else _EPS
+    scale = (variance.to(kind).double() + eps).sqrt()
     tensors = [
-        draft.add(f"{place}.weight", scale.to(kind)),
+        draft.add(f"{place}.{'scale' * mean_only or 'weight'}", scale.to(kind), buffer=mean_only),
         draft.add(f"{place}.bias", mean.to(kind)),
         draft.add(f"{place}.running_mean", mean.to(kind), buffer=True),
         draft.add(f"{place}.running_var", variance.to(kind), buffer=True),
@@ -127,7 +135,7 @@ def _batch_norm(draft: Draft, sites: Sites, site: Site, seen: Spread) -> None:
     node = draft.node(site.name)
     made = draft.call(
         torch.ops.aten.batch_norm.default,
-        node, *tensors, False, _MOMENTUM, _EPS, False,  # noqa: FBT003 - as exported
+        node, *tensors, False, _MOMENTUM, eps, False,  # noqa: FBT003 - as exported
         like=node,
     )  # fmt: skip
     draft.reroute(node, made)

@@ -10,6 +10,7 @@ from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.idle import Idle, cut_off, idle_units, without
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
+from dnnrepair.swapping.units import PER_UNIT
 from dnnrepair.swapping.where import listed
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from dnnrepair.subject import Subject
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
-
-_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @operation("prune")
@@ -74,7 +73,7 @@ def _removed(draft: Draft, subject: Subject, idle: Idle) -> bool:
     draft.change(group.source.weight, _less(draft, group.source.weight, group.source.outputs, idle))
     if group.source.bias:
         draft.change(group.source.bias, _less(draft, group.source.bias, 0, idle))
-    names = [group.norm.tensors.get(key) for key in _NORM] if group.norm else []
+    names = [group.norm.tensors.get(key) for key in PER_UNIT] if group.norm else []
     for name in filter(None, names):
         draft.change(name, _less(draft, name, 0, idle))
     for reader in group.readers:

@@ -47,7 +47,7 @@ class Revive(Operation):
         found, skipped = idle_units(subject, where)
         exact = [cut_off(draft, subject, idle) for idle in found]
         for idle in found:  # upstream first: what a later layer reads is settled before its turn
-            _redraw(draft, subject, idle, generator)
+            redraw(draft, subject, idle, generator)
         count = sum(len(idle.units) for idle in found)
         layers = tuple(idle.group.site.layer for idle in found)
         swap = Swap(
@@ -63,7 +63,7 @@ class Revive(Operation):
         return Edited(swaps=(swap,), skipped=skipped)
 
 
-def _redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generator) -> None:
+def redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generator) -> None:
     """Give units incoming weights with which they are 0 on average, with deviation 1."""
     source, norm, units = idle.group.source, idle.group.norm, list(idle.units)
     weight = draft.tensors[source.weight].clone()
@@ -92,7 +92,10 @@ def _redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generat
 
 def _standard(draft: Draft, norm: Site, units: list[int], mean: Tensor) -> None:
     """Let a batch norm give what it reads less its mean."""
-    wanted: dict[str, Any] = {"weight": 1.0, "bias": 0.0, "running_mean": mean, "running_var": 1.0}
+    scale = (1.0 + float(norm.setting("eps", 0.0))) ** 0.5  # also where eps drowns the variance
+    wanted: dict[str, Any] = {
+        "weight": scale, "bias": 0.0, "running_mean": mean, "running_var": 1.0,
+    }  # fmt: skip
     for key, value in wanted.items():
         if key in norm.tensors:
             changed = draft.tensors[norm.tensors[key]].clone()
