@@ -178,7 +178,11 @@ WRITTEN: tuple[tuple[str, dict[str, list[str]], str], ...] = (
     ("cnn", {"norm": ["mean:conv1", "weight:conv1"]}, "mean normalization put after conv1"),
     ("cnn", {"activation": ["relu=series,spatial=true"]}, "relu became series after conv1"),
     ("cnn", {"fractional-pool": ["0.5"]}, "max pooling became fractional after conv1"),
-    ("cnn", {"split": ["2"], "add-units": ["3:conv*"]}, "2 units of each of conv1, conv2, fc"),
+    (
+        "cnn",
+        {"split": ["2"], "add-units": ["3:conv*"]},
+        "in each of conv1, conv2, fc units split in two: 2",
+    ),
     ("cnn", {"activation": ["relu=ensemble"]}, "relu became ensemble after conv1"),
 )
 

@@ -48,7 +48,7 @@ class AddUnits(Operation):
         swap = Swap(
             operation=self.name,
             layers=layers,
-            summary=f"{self.count} units added to each of {listed(layers)}; nobody reads them yet",
+            summary=f"in each of {listed(layers)} units added: {self.count}; nobody reads them yet",
             settings=(f"count = {self.count}",),
             promise=Promise.EXACT,
             units=self.count * len(layers),

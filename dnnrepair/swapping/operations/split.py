@@ -54,7 +54,7 @@ class Split(Operation):
         swap = Swap(
             operation=self.name,
             layers=layers,
-            summary=f"{self.count} units of each of {listed(layers)} split in two",
+            summary=f"in each of {listed(layers)} units split in two: {self.count}",
             settings=(f"count = {self.count}", f"share = {self.share:g}"),
             promise=Promise.EXACT,
             reason=alike if self.share == _HALF else "",
