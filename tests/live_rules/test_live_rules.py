@@ -156,6 +156,18 @@ def test_updates(code: str, known: Any, is_found: bool) -> None:
     assert all("fc.weight" in f.evidence[0] and "bias" not in f.evidence[0] for f in findings)
 
 
+@pytest.mark.parametrize(
+    ("first", "advice"),
+    [({}, "Raise the"), ({"fc.weight": 1e-6}, "Raise the"), ({"fc.weight": 4.0}, "Do not raise")],
+)
+def test_small_steps_after_a_long_one_are_not_blamed_on_the_learning_rate(
+    first: dict[str, float], advice: str
+) -> None:
+    (finding,) = found("TRN006", observed(first_updates=first, **updates(1e-8, 1e-8, 1e-8)))
+    assert finding.remedies[0].advice.startswith(advice)
+    assert any("fc.weight 4" in said for said in finding.evidence) is (advice == "Do not raise")
+
+
 def begun(*ratios: float, looks: int = 0) -> Observations:
     made = tuple(Update(step=100 * look, ratio=0.01) for look in range(1, looks + 1))
     names = [f"{place}.weight" for place in range(len(ratios))]
