@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Training:
         blocks: the latest, oldest first.
         validations: all of them, oldest first.
         updates: the latest of each tensor, oldest first, by name.
+        first_updates: ratio of the first step, by name; without tensors that were zero.
         labels: how often each class was trained on, by its number.
         classes: how many the network tells apart, 0 if unknown.
     """
@@ -91,4 +92,5 @@ class Training:
     validations: tuple[Validation, ...] = ()
     updates: Mapping[str, tuple[Update, ...]]
     labels: Mapping[int, int]
+    first_updates: Mapping[str, float] = field(default_factory=dict)
     classes: int = 0

@@ -45,8 +45,8 @@ class NonFiniteLoss:
     One step along a gradient that is not finite ruins every weight it reaches.
 
     ## What to do
-    Go back to the last good checkpoint; find the operation that makes the NaN; lower the learning
-    rate and clip gradients.
+    Go back to the last good checkpoint; find the operation that makes the NaN, such as a logarithm
+    or a division of 0; lower the learning rate and clip gradients.
 
     ## Limits
     Seen at the next look, not at the step itself. A warning only where finite losses came after it,

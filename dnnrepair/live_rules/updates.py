@@ -42,6 +42,18 @@ def typical(seen: Observations, *, least_rate: float = 0.0) -> dict[str, float]:
     return found
 
 
+def first_step(seen: Observations) -> dict[str, float]:
+    """Return the ratio of the first step of each weight matrix, by name; none after five looks."""
+    training = seen.whole(Training)
+    found = {}
+    for name, ratio in (training.first_updates if training else {}).items():
+        info = seen.tensors.get(name)
+        looked = len(training.updates.get(name, ())) if training else 0
+        if info is not None and info.role in _MATRICES and looked <= RECENT:
+            found[name] = ratio
+    return found
+
+
 def named(ratios: Mapping[str, float], *, largest: bool) -> str:
     """Return the most extreme ratios with their names, in words."""
     ordered = sorted(ratios.items(), key=lambda pair: pair[1], reverse=largest)

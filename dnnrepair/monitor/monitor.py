@@ -221,6 +221,7 @@ class Monitor:
                 checked=tuple(sorted(examiner.checked)),
                 skips=examiner.skips,
                 done=tuple(self._done),
+                first_updates=dict(watch.updates.first),
             )
         )
 

@@ -67,11 +67,13 @@ class Updates:
 
     Attributes:
         latest: updates by name, oldest first.
+        first: ratio of the first step, by name; without tensors that were zero.
     """
 
     def __init__(self) -> None:
         """Start without updates."""
         self.latest: dict[str, deque[Update]] = {}
+        self.first: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
 
     def before(self, parameters: Mapping[str, nn.Parameter]) -> None:
@@ -79,27 +81,38 @@ class Updates:
         self._before = {name: _sample(p).clone() for name, p in parameters.items()}
 
     def after(
-        self, step: int, parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]
+        self,
+        step: int,
+        parameters: Mapping[str, nn.Parameter],
+        rates: Mapping[str, float] | None,
     ) -> None:
-        """Compare with what was kept before the step.
+        """Compare with what was kept before the step, and let go of that.
 
         Args:
             step: optimizer steps taken, this one included.
             parameters: the same.
-            rates: learning rate over the highest so far, by name.
+            rates: learning rate over the highest so far, by name; None if no look comes now.
         """
+        ratios = self._ratios(parameters)
+        self._before = {}
+        if step == 1:
+            self.first = {name: ratio for name, ratio in ratios.items() if not math.isnan(ratio)}
+        if rates is None:
+            return
+        for name, ratio in ratios.items():
+            update = Update(step=step, ratio=ratio, rate=rates.get(name, 1.0))
+            self.latest.setdefault(name, deque(maxlen=KEPT)).append(update)
+
+    def restore(self, latest: Mapping[str, Iterable[Update]], first: Mapping[str, float]) -> None:
+        """Take the place of what is known by what was known before."""
+        self.latest = {name: deque(found, maxlen=KEPT) for name, found in latest.items()}
+        self.first = dict(first)
+
+    def _ratios(self, parameters: Mapping[str, nn.Parameter]) -> dict[str, float]:
         kept = {name: before for name, before in self._before.items() if name in parameters}
         changes = {name: _sample(parameters[name]) - before for name, before in kept.items()}
         norms, lengths = _norms(changes), _norms(kept)
-        for name in kept:
-            ratio = norms[name] / lengths[name] if lengths[name] > 0 else math.nan
-            update = Update(step=step, ratio=ratio, rate=rates.get(name, 1.0))
-            self.latest.setdefault(name, deque(maxlen=KEPT)).append(update)
-        self._before = {}
-
-    def restore(self, latest: Mapping[str, Iterable[Update]]) -> None:
-        """Take the place of what is known by what was known before."""
-        self.latest = {name: deque(found, maxlen=KEPT) for name, found in latest.items()}
+        return {n: norms[n] / lengths[n] if lengths[n] > 0 else math.nan for n in kept}
 
 
 class Rates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dnnrepair.errors import DataError
@@ -21,7 +21,7 @@ class State:
         version: of this form.
         step, looks, last_look: how far it has come.
         first: the first losses.
-        blocks, validations, updates, labels, highest: what was noted.
+        blocks, validations, updates, labels, highest, first_updates: what was noted.
         sightings: the findings.
         checked: codes of the rules that were applied.
         skips: why others were not, at the last look.
@@ -42,6 +42,7 @@ class State:
     checked: tuple[str, ...]
     skips: tuple[Skip, ...]
     done: tuple[str, ...]
+    first_updates: dict[str, float] = field(default_factory=dict)
 
 
 def packed(state: State) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Watch:
         self.losses.blocks.extend(state.blocks)
         self.labels.counts.update(state.labels)
         self.validations = list(state.validations)
-        self.updates.restore(state.updates)
+        self.updates.restore(state.updates, state.first_updates)
         self.rates.highest = list(state.highest)
 
     @property
@@ -122,6 +122,7 @@ class Watch:
             blocks=tuple(self.losses.blocks),
             validations=tuple(self.validations),
             updates={name: tuple(found) for name, found in self.updates.latest.items()},
+            first_updates=dict(self.updates.first),
             labels=dict(self.labels.counts),
         )
 
@@ -166,18 +167,22 @@ class Watch:
             self.labels.add(passed.targets)
 
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: Any) -> None:  # noqa: ANN401
-        if not self._near(GRADIENT_STEPS) or overflowed(optimizer):
+        near, first = self._near(GRADIENT_STEPS), self.step == 0
+        if not (near or first) or overflowed(optimizer):
             return
         closures = (*args[1:], *kwargs.values())
-        if all(one is None for one in closures):  # a closure computes gradients only later
+        if near and all(one is None for one in closures):  # a closure computes gradients only later
             self.gradients.add(dict(self.network.named_parameters()), optimizer)
-        if self._near(1):
+        if first or self._near(1):
             self.updates.before(optimized(self.network, optimizer))
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ANN401, ARG002
         self.step += 1
-        if self.step % self.every == 0:
+        looks = self.step % self.every == 0
+        if looks or self.step == 1:
             moved = optimized(self.network, optimizer)
             names = {id(parameter): name for name, parameter in moved.items()}
-            self.updates.after(self.step, moved, self.rates.shares(optimizer, names))
+            rates = self.rates.shares(optimizer, names) if looks else None
+            self.updates.after(self.step, moved, rates)
+        if looks:
             self._look()

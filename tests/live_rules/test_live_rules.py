@@ -156,6 +156,52 @@ def test_updates(code: str, known: Any, is_found: bool) -> None:
     assert all("fc.weight" in f.evidence[0] and "bias" not in f.evidence[0] for f in findings)
 
 
+@pytest.mark.parametrize(
+    ("first", "advice"),
+    [({}, "Raise the"), ({"fc.weight": 1e-6}, "Raise the"), ({"fc.weight": 4.0}, "Do not raise")],
+)
+def test_small_steps_after_a_long_one_are_not_blamed_on_the_learning_rate(
+    first: dict[str, float], advice: str
+) -> None:
+    (finding,) = found("TRN006", observed(first_updates=first, **updates(1e-8, 1e-8, 1e-8)))
+    assert finding.remedies[0].advice.startswith(advice)
+    assert any("fc.weight 4" in said for said in finding.evidence) is (advice == "Do not raise")
+
+
+def begun(*ratios: float, looks: int = 0) -> Observations:
+    made = tuple(Update(step=100 * look, ratio=0.01) for look in range(1, looks + 1))
+    names = [f"{place}.weight" for place in range(len(ratios))]
+    seen = observed(
+        first_updates=dict(zip(names, ratios, strict=True)), updates=dict.fromkeys(names, made)
+    )
+    infos = {
+        name: TensorInfo(name=name, layer=name[0], role=Role.WEIGHT, shape=(3, 4)) for name in names
+    }
+    return replace(seen, tensors=infos)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "looks", "is_found"),
+    [
+        ((4.0, 5.0, 0.01), 1, True),
+        ((4.0, 5.0, 0.01), 5, True),
+        ((4.0, 5.0, 0.01), 6, False),  # long ago: what came of it is for others to say
+        ((4.0, 0.1, 0.1), 1, False),  # one layer that is small on purpose
+        ((4.0, 0.1), 1, False),
+        ((0.4, 0.4, 0.4), 1, False),  # Adam at 1e-2 on weights drawn at 0.02
+    ],
+)
+def test_a_first_step_that_throws_weights_away(
+    ratios: tuple[float, ...], looks: int, is_found: bool
+) -> None:
+    findings = found("TRN005", begun(*ratios, looks=looks))
+    assert bool(findings) is is_found
+    for finding in findings:
+        assert finding.message.startswith("the first step moved 2 of 3 weights")
+        assert finding.measured == 4.0
+        assert "group['lr'] /= 40" in (finding.remedies[0].code or "")
+
+
 def validated(losses: Any, accuracies: Any = None) -> dict[str, Any]:
     accuracies = accuracies or [None] * len(losses)
     made = [
@@ -178,6 +224,53 @@ def validated(losses: Any, accuracies: Any = None) -> dict[str, Any]:
 def test_overfit(losses: Any, accuracies: Any, severity: Severity | None) -> None:
     findings = found("TRN007", observed(**validated(losses, accuracies)))
     assert [f.severity for f in findings] == ([severity] if severity else [])
+
+
+HELD = [0.5, 0.7, 0.8, 0.82, 0.81, 0.83, 0.82, 0.81, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "is_found"),
+    [
+        ([*HELD, 0.79, 0.78, 0.77, 0.76, 0.75], True),
+        ([*HELD, 0.79, 0.80, 0.79, 0.79, 0.78], False),
+        ([*HELD, 0.81, 0.82, 0.81, 0.83, 0.75], False),  # once is no fall
+        ([0.9, 0.75, 0.88, 0.76, 0.9, 0.74, 0.86, 0.75, 0.85, 0.76, 0.87, 0.74, 0.8, 0.75], False),
+    ],
+)
+def test_accuracy_that_falls_while_the_validation_loss_hardly_rises(
+    accuracies: list[float], is_found: bool
+) -> None:
+    losses = [1.0, 0.8, 0.6, 0.5, *[0.51] * 10]
+    findings = found("TRN007", observed(**validated(losses, accuracies)))
+    assert [f.severity for f in findings] == [Severity.WARNING] * is_found
+    for finding in findings:
+        assert finding.message.startswith("validation accuracy was 82.0% and is 76.0%")
+        assert finding.measured == pytest.approx(0.06)
+
+
+def test_a_training_loss_that_only_jitters_is_no_overfitting() -> None:
+    """A network that learns nothing answers one class, then another."""
+    losses = [2.32, 2.31, 2.302, 2.305, 2.304, 2.306]
+    known = validated(losses, [0.15, 0.15, 0.15, 0.05, 0.05, 0.05])
+    for seed in range(20):
+        guessing = run_of(2.303 + noise(600, 0.02, seed))
+        assert not found("TRN007", observed(**{**known, **guessing}))
+
+
+@pytest.mark.parametrize("told", [math.nan, 0.51])
+def test_a_run_that_broke_down_is_no_overfitting(told: float) -> None:
+    known = validated([1.0, 0.5, 0.49, *[told] * 4], [0.5, 0.8, 0.82, 0.1, 0.1, 0.1, 0.1])
+    losses = np.where(STEPS[:800] < 350, 2.3 * np.exp(-STEPS[:800] / 300), math.nan)
+    assert not found("TRN007", observed(**{**known, **run_of(losses)}))
+    assert found("TRN001", observed(**{**known, **run_of(losses)}))
+
+
+def test_one_accuracy_out_of_line_makes_no_warning() -> None:
+    losses = [1.0, 0.5, 0.6, 0.7, 0.8, 0.8]
+    for accuracies in ([0.5, 0.8, 0.84, 0.8, 0.8, 0.8], [0.5, 0.8, 0.8, 0.8, 0.8, 0.76]):
+        (finding,) = found("TRN007", observed(**validated(losses, accuracies)))
+        assert finding.severity is Severity.NOTE
 
 
 def test_a_training_loss_that_rises_too_is_no_overfitting() -> None:

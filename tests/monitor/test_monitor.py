@@ -309,6 +309,31 @@ def test_state_goes_on_where_it_was(tmp_path: Path) -> None:
     assert repr(resumed.state_dict()) == repr(whole.state_dict())  # NaN is not equal to itself
 
 
+@pytest.mark.parametrize(("lr", "is_found"), [(3e-3, False), (3.0, True)])
+def test_the_first_step_is_measured_once(lr: float, is_found: bool) -> None:
+    model, twin = network(), network()
+    with torch.no_grad():
+        model.get_parameter("4.bias").zero_()
+        twin.get_parameter("4.bias").zero_()
+    optimizers = [torch.optim.Adam(net.parameters(), lr=lr) for net in (model, twin)]
+    before = {name: value.detach().clone() for name, value in twin.named_parameters()}
+    ((x, y),) = batches(1)
+    F.cross_entropy(twin(x), y).backward()
+    optimizers[1].step()
+    ratios = {
+        name: float((value.detach() - before[name]).norm() / before[name].norm())
+        for name, value in twin.named_parameters()
+        if name != "4.bias"  # it was zero
+    }
+    with Monitor(model, optimizers[0], every=10) as m:
+        train(m, model, optimizers[0], 10)
+        assert m._watch.training().first_updates == pytest.approx(ratios)
+        assert len(m._watch.updates.latest["0.weight"]) == 1
+        assert ("TRN005" in codes(m)) is is_found
+        train(m, model, optimizers[0], 10)
+        assert m._watch.training().first_updates == pytest.approx(ratios)
+
+
 def test_the_report_is_written_in_the_format_of_its_file(tmp_path: Path) -> None:
     model = network()
     with torch.no_grad():
