@@ -181,7 +181,7 @@ WRITTEN: tuple[tuple[str, dict[str, list[str]], str], ...] = (
     (
         "cnn",
         {"split": ["2"], "add-units": ["3:conv*"]},
-        "conv1, conv2, fc units split in two: 2",
+        "in each of conv1, conv2, fc units split in two: 2",
     ),
     ("cnn", {"activation": ["relu=ensemble"]}, "relu became ensemble after conv1"),
 )
