@@ -11,7 +11,7 @@ from dnnrepair.sites import Kind
 from dnnrepair.swapping.affine import check_plain
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.units import PER_UNIT, Units, check_ungrouped
-from dnnrepair.swapping.where import allowed
+from dnnrepair.swapping.where import allowed, change_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,20 +49,10 @@ def grow_each(
         "activations before the outputs",
     )
     kept, skipped = allowed(subject, chosen, where)
-    done: list[str] = []
-    reasons = list(skipped)
-    for site in kept:
-        try:
-            grow(_units(draft, subject, site))
-        except SettingError as error:
-            if where.named:
-                raise
-            reasons.append(str(error))
-        else:
-            done.append(site.layer or site.name)
-    if not done:
-        raise SettingError("; ".join(dict.fromkeys(reasons)))
-    return tuple(dict.fromkeys(done)), tuple(dict.fromkeys(reasons))
+    done, reasons = change_each(
+        kept, skipped, where, lambda site: grow(_units(draft, subject, site))
+    )
+    return tuple(dict.fromkeys(site.layer or site.name for site in done)), reasons
 
 
 def widen(

@@ -152,3 +152,32 @@ def allowed(
         message = f"nothing is left to change: {'; '.join(dict.fromkeys(reasons))}"
         raise SettingError(message)
     return tuple(kept), tuple(dict.fromkeys(reasons))
+
+
+def change_each(
+    kept: Iterable[Site], skipped: Iterable[str], where: Where, change: Callable[[Site], object]
+) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+    """Change one site after the other; return those that are changed, and why others are not.
+
+    Args:
+        kept: the sites, of :func:`allowed`.
+        skipped: why others are left out already.
+        where: what the user named.
+        change: changes one, or raises a :class:`SettingError`.
+
+    Raises:
+        SettingError: a layer that the user named cannot be changed, or none can.
+    """
+    done, reasons = [], list(skipped)
+    for site in kept:
+        try:
+            change(site)
+        except SettingError as error:
+            if where.named:
+                raise
+            reasons.append(str(error))
+        else:
+            done.append(site)
+    if not done:
+        raise SettingError("; ".join(dict.fromkeys(reasons)))
+    return tuple(done), tuple(dict.fromkeys(reasons))

@@ -12,7 +12,7 @@ from dnnrepair.errors import DnnRepairError, SettingError
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
-from dnnrepair.swapping.where import allowed, listed
+from dnnrepair.swapping.where import allowed, change_each, listed
 
 if TYPE_CHECKING:
     from dnnrepair.sites import Site, Sites
@@ -49,21 +49,14 @@ class FractionalPool(Operation):
         sites = subject.running.sites
         chosen = where.choose(sites, lambda site: site.op == "max_pool2d", "max pools of images")
         kept, skipped = allowed(subject, chosen, where)
-        done: list[str] = []
-        reasons = list(skipped)
-        for site in kept:
-            try:
-                sites = self._replace(draft, subject, sites, site)
-            except SettingError as error:
-                if where.named:
-                    raise
-                reasons.append(str(error))
-            else:
-                done.append(site.layer or site.name)
-        if not done:
-            raise SettingError("; ".join(dict.fromkeys(reasons)))
+        now = [sites]  # as the pools before have left them
+
+        def change(site: Site) -> None:
+            now.append(self._replace(draft, subject, now[-1], site))
+
+        done, reasons = change_each(kept, skipped, where, change)
         exact = self.ratio == _HALF
-        layers = tuple(dict.fromkeys(done))
+        layers = tuple(dict.fromkeys(site.layer or site.name for site in done))
         swap = Swap(
             operation=self.name,
             layers=layers,
@@ -74,7 +67,7 @@ class FractionalPool(Operation):
             if exact
             else "regions are drawn at random, in evaluation too: average several passes",
         )
-        return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
+        return Edited(swaps=(swap,), skipped=reasons)
 
     def _replace(self, draft: Draft, subject: Subject, sites: Sites, site: Site) -> Sites:
         """Replace one pool and return the sites of the network then, with the sizes they have."""

@@ -14,7 +14,7 @@ from dnnrepair.swapping.affine import Affine, check_plain
 from dnnrepair.swapping.inline import kind_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.spread import outputs
-from dnnrepair.swapping.where import allowed, listed
+from dnnrepair.swapping.where import allowed, change_each, listed
 
 if TYPE_CHECKING:
     from dnnrepair.sites import Site, Sites
@@ -64,20 +64,13 @@ class Normalize(Operation):
         sites = subject.running.sites
         chosen = where.choose(sites, lambda site: site.kind is Kind.AFFINE, "affine layers")
         kept, skipped = allowed(subject, chosen, where)
-        done: list[Site] = []
-        reasons = list(skipped)
         seen = outputs(subject, kept) if self.kind in _OF_BATCH else {}
-        for site in kept:
-            try:
-                self._insert(draft, sites, site, seen.get(site.name))
-            except SettingError as error:
-                if where.named:
-                    raise
-                reasons.append(str(error))
-            else:
-                done.append(site)
-        if not done:
-            raise SettingError("; ".join(dict.fromkeys(reasons)))
+        done, reasons = change_each(
+            kept,
+            skipped,
+            where,
+            lambda site: self._insert(draft, sites, site, seen.get(site.name)),
+        )
         swap = Swap(
             operation=self.name,
             layers=tuple(dict.fromkeys(site.layer for site in done)),
@@ -87,7 +80,7 @@ class Normalize(Operation):
             promise=Promise.EXACT,
             reason=_REASONS[self.kind],
         )
-        return Edited(swaps=(swap,), skipped=tuple(dict.fromkeys(reasons)))
+        return Edited(swaps=(swap,), skipped=reasons)
 
     def _insert(self, draft: Draft, sites: Sites, site: Site, seen: Spread | None) -> None:
         if site.name == sites.output:
