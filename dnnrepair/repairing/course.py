@@ -17,7 +17,7 @@ from dnnrepair.progress import silent
 from dnnrepair.recover import Lesson
 from dnnrepair.repair_report import Attempt
 from dnnrepair.repairing.ahead import Ahead
-from dnnrepair.repairing.judging import better, judged, surely_better
+from dnnrepair.repairing.judging import better, judged
 from dnnrepair.repairing.standing import Budget, State, order, urgent
 from dnnrepair.repairing.teaching import Teacher
 from dnnrepair.repairing.treatment import Case, suitable, treatments
@@ -207,10 +207,7 @@ class Trial:
         )
 
     def _challenged(self, state: State, tried: set[tuple[str, str]]) -> tuple[State, str]:
-        """Ask, where something was kept, whether training afresh would have done better.
-
-        There is nothing left to clear: only a gain beyond doubt is worth all that was learned.
-        """
+        """Ask, where something was kept, whether training afresh would have done better."""
         kept = [attempt for attempt in self.attempts if attempt.kept]
         done = "every treatment for what was found has been tried"
         ended = done if state.roots else "nothing is left to treat"
@@ -221,17 +218,12 @@ class Trial:
             return state, ended
         before = len(self.attempts)
         found = self.attempt(state, treatments[afresh](), "")
-        if len(self.attempts) == before or not self.attempts[before].kept:
-            return found, ended
-        new = found.codes - state.codes
-        if new:
-            message = f"it brings {', '.join(sorted(new))}"
-        elif not surely_better(state.selection, found.selection):
-            message = f"{self.attempts[before].reason}, which may be chance"
-        else:
-            return found, ended
-        self.attempts[before] = replace(self.attempts[before], kept=False, reason=message)
-        return state, ended
+        fresh = self.attempts[before] if len(self.attempts) > before else None
+        if fresh is not None and fresh.kept and found.codes - state.codes:
+            message = f"it brings {', '.join(sorted(found.codes - state.codes))}"
+            self.attempts[before] = replace(fresh, kept=False, reason=message)
+            return state, ended
+        return found, ended
 
 
 def _waiting(state: State, tried: set[tuple[str, str]]) -> Iterator[tuple[str, type[Treatment]]]:

@@ -18,29 +18,19 @@ from dnnrepair.repair_report import Score
 from dnnrepair.verify import paired_gain, verify
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dnnrepair.data import ArraySamples
     from dnnrepair.subject import Subject
     from dnnrepair.verdict import Verdict
 
 _BATCH = 256
-_SURE = 1.645  # standard errors: 95 % one-sided confidence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A network's answers to one part of the data, with their losses.
-
-    Attributes:
-        score: in numbers.
-        answers: to each input.
-        losses: of each input, ``(n,)``; of each token where some are left out.
-    """
+    """A network's answers to one part of the data, with their mean loss."""
 
     score: Score
     answers: Answers
-    losses: Tensor
 
 
 def judged(subject: Subject, samples: ArraySamples) -> Judged:
@@ -48,24 +38,21 @@ def judged(subject: Subject, samples: ArraySamples) -> Judged:
     answers = Examination.of(subject, samples).answers()
     by_class = subject.facts.task is Task.CLASSIFY
     right = Rate(int(answers.correct.sum()), len(answers)) if by_class else None
-    each = _losses(subject, samples)
-    mean = float(each.mean())
-    loss = mean if math.isfinite(mean) else math.inf
-    return Judged(score=Score(loss=loss, right=right), answers=answers, losses=each)
+    return Judged(score=Score(loss=_loss(subject, samples), right=right), answers=answers)
 
 
 @torch.no_grad()
-def _losses(subject: Subject, samples: ArraySamples) -> Tensor:
-    """Return the loss of each input, float64."""
-    program, every = subject.running, []
+def _loss(subject: Subject, samples: ArraySamples) -> float:
+    """Return the mean loss; infinite where it is no number."""
+    program, total, count = subject.running, 0.0, 0
     for batch in samples.batches(program.batch_size or _BATCH):
         assert batch.targets is not None  # of labeled samples  # noqa: S101
         inputs = filled(batch.inputs, program.batch_size, subject.device)
         prediction = program.run(inputs)[: len(batch)]
         found = losses(subject.facts.loss, prediction, batch.targets.to(subject.device))
-        every.append(found.double().cpu())
-    each = torch.cat(every)
-    return each if len(each) % samples.size else each.reshape(samples.size, -1).mean(1)
+        total, count = total + float(found.double().sum()), count + len(found)
+    value = total / max(count, 1)
+    return value if math.isfinite(value) else math.inf
 
 
 def better(before: Judged, after: Judged) -> tuple[bool, str]:
@@ -86,15 +73,6 @@ def better(before: Judged, after: Judged) -> tuple[bool, str]:
         if gain.high < 0:
             return False, f"it loses accuracy: {100 * gain.value:+.1f} points"
     return True, f"its loss falls from {old:.4g} to {new:.4g}"
-
-
-def surely_better(before: Judged, after: Judged) -> bool:
-    """Return whether the mean loss falls beyond doubt: by 1.645 paired standard errors or more."""
-    falls = before.losses - after.losses
-    if not torch.isfinite(falls).all():
-        return math.isfinite(after.score.loss)
-    error = float(falls.std()) / math.sqrt(len(falls))
-    return float(falls.mean()) > _SURE * error
 
 
 def verdict(before: Judged, after: Judged, samples: ArraySamples, name: str) -> Verdict | None:

@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scipy import stats
-from torch import nn
 
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.finding import rules
 from dnnrepair.progress import silent
 from dnnrepair.recover import Lesson
 from dnnrepair.repairing.course import Trial
-from dnnrepair.repairing.judging import better, judged, surely_better
+from dnnrepair.repairing.judging import better, judged
 from dnnrepair.repairing.redrawing import redrawn
 from dnnrepair.repairing.treatment import Case, Cost, suitable, treatments
 from dnnrepair.subject import Subject
@@ -125,29 +123,3 @@ def test_better_is_a_lower_loss_without_a_certain_loss_of_accuracy(
     cheat = replace(bad, score=replace(bad.score, loss=good.score.loss / 2))
     assert not better(good, cheat)[0]
     assert better(good, cheat)[1].startswith("it loses accuracy: -")
-
-
-@pytest.mark.parametrize(("shift", "sure"), [(0.3, True), (0.1, False), (-0.3, False)])
-def test_a_sure_gain_is_one_that_a_paired_test_confirms(
-    shift: float, sure: bool, faulty: Faulty, trial_of: Callable[..., Trial]
-) -> None:
-    before = judged(faulty("healthy"), trial_of(faulty("healthy")).parts.selection)
-    noise = torch.randn(100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    noise = (noise - noise.mean()) / noise.std()
-    old = replace(before, losses=torch.full_like(noise, 2.0))
-    new = replace(before, losses=old.losses - shift - noise)
-    found = stats.ttest_rel(old.losses.numpy(), new.losses.numpy(), alternative="greater")
-    assert surely_better(old, new) == (found.pvalue < 0.05) == sure
-    assert surely_better(replace(old, losses=old.losses * torch.inf), new), "from no number to one"
-
-
-def test_losses_of_each_input_have_the_mean_that_torch_computes(
-    faulty: Faulty, trial_of: Callable[..., Trial]
-) -> None:
-    subject = faulty("healthy")
-    part = trial_of(subject).parts.selection
-    found = judged(subject, part)
-    assert part.targets is not None
-    wanted = nn.functional.cross_entropy(subject.running.run(part.inputs), part.targets)
-    assert found.losses.shape == (part.size,)
-    assert found.score.loss == pytest.approx(float(wanted), rel=1e-6)
