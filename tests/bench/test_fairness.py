@@ -198,6 +198,19 @@ def test_bounds_are_judged(after: float, region: str, accuracy: float, met: list
     assert [figure.met for figure in required(runs)] == met
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_one_seed_judges_no_mean(
+    quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def carried(plans: list[Plan], *_: object) -> list[tuple[Plan, Run]]:
+        return [(plan, run(plan, 0.09, "bad", 0.8)) for plan in plans]
+
+    monkeypatch.setattr("dnnrepair.bench.fairness_repairs._all", carried)
+    _, figures, skipped = repair_rows(BenchOptions(quick=quick, data_dir=tmp_path))
+    assert {figure.met for figure in figures} == ({None} if quick else {True, False})
+    assert any("one seed, which judges no mean" in reason for reason in skipped) is quick
+
+
 def test_the_tables_say_what_was_reached_and_who_kept_the_limits() -> None:
     runs = [run(replace(PLAN, seed=seed), 0.02 + 0.01 * (seed % 3)) for seed in range(10)]
     reached, others = tables([*runs, run(replace(PLAN, told=False), 0.05)])
