@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dnnrepair.errors import ModelError
+from dnnrepair.forking import begin_autograd
 from dnnrepair.live import LiveProgram, in_mode
 from dnnrepair.loading.quiet import first_line, quiet
 from dnnrepair.program import GraphProgram
@@ -82,6 +83,7 @@ def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgr
 @contextmanager
 def exporting() -> Iterator[None]:
     """Keep torch's exporter from writing to the terminal, and attention from being fused away."""
+    begin_autograd()
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused kernel hides the attention
     try:

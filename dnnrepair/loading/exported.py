@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dnnrepair.errors import ModelError, UntrustedError
+from dnnrepair.forking import begin_autograd
 from dnnrepair.loading.archive import Archive
 from dnnrepair.loading.loaded import Loaded
 from dnnrepair.loading.quiet import first_line, quiet
@@ -44,6 +45,7 @@ def load_exported(path: Path) -> Loaded:
         replaced = _examine(archive, str(path))
         buffer = archive.rebuilt(replaced)
     try:
+        begin_autograd()
         with quiet():
             exported = torch.export.load(buffer)
     except Exception as error:

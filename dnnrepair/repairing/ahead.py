@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dnnrepair.forking import forks_train
 from dnnrepair.progress import Silent
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ def jobs_for(
     if subject.device.type != "cpu" or not hasattr(os, "fork"):
         where = f"on {subject.device.type}" if hasattr(os, "fork") else "on this system"
         return 1, f"treatments were tried one at a time: copies cannot be trained apart {where}"
+    if not forks_train():
+        return 1, (
+            "treatments were tried one at a time: in this process, with a GPU or after an export "
+            "by others, torch cannot train in forked ones"
+        )
     if free is None:
         return wanted, ""
     need = _needed(subject, samples)

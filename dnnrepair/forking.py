@@ -1,0 +1,40 @@
+"""Autograd in forked processes: what must come first, and whether it works."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from multiprocessing import get_context
+
+import torch
+
+
+def begin_autograd() -> None:
+    """Compute a gradient, so that this process has done so before it exports a network.
+
+    Where there is no CUDA device an export makes torch count eight of them. A first gradient after
+    that starts a thread for each, and no forked process can compute gradients any more.
+    """
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        torch.ones(1, requires_grad=True).sum().backward()
+
+
+def forks_train() -> bool:
+    """Return whether a forked process can compute gradients.
+
+    It cannot where autograd has threads: with a GPU, or if somebody else has exported a network
+    before the first gradient.
+    """
+    process = get_context("fork").Process(target=_try, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads: the child uses none of them
+        process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _try() -> None:
+    try:
+        begin_autograd()
+    except RuntimeError:
+        os._exit(1)
