@@ -44,6 +44,7 @@ _VALUES = (
 )
 _FLAGS = (
     ("scale-input", "Standardize what the first layer reads, and compensate."),
+    ("min-max-input", "Bring what it reads to [0, 1] instead, and compensate."),
     ("reestimate-bn", "Estimate running statistics of batch norms on the data."),
     ("remove-softmax", "Remove the softmax or sigmoid at the end."),
 )

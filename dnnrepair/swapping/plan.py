@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ORDER = (
     *("remove-softmax", "prune", "revive", "split", "add-units", "desaturate", "gated"),
     *("fractional-pool", "activation", "init", "spectral-radius", "residual-scale"),
-    *("layer-scale", "norm", "dropout", "scale-input", "reestimate-bn", "temperature"),
+    *("layer-scale", "norm", "dropout", "scale-input", "min-max-input", "reestimate-bn"),
+    "temperature",
 )
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
 _NUMBERS = {
@@ -34,7 +35,13 @@ _NUMBERS = {
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place
 _COUNTS = frozenset({"split", "add-units"})
-_FLAGS = frozenset({"remove-softmax", "scale-input", "reestimate-bn"})
+_FLAGS: dict[str, dict[str, str]] = {  # and the settings that they stand for
+    "remove-softmax": {},
+    "scale-input": {},
+    "min-max-input": {"kind": "min-max"},
+    "reestimate-bn": {},
+}
+_OTHER_FORMS = {"layer-scale": "residual-scale", "min-max-input": "scale-input"}
 _AUTO = "auto"
 
 
@@ -104,7 +111,7 @@ def _steps(
             settings = _settings(name, what, text)
             if name == "activation":
                 settings |= more
-            kind = operations["residual-scale" if name == "layer-scale" else name]
+            kind = operations[_OTHER_FORMS.get(name, name)]
             yield Step(
                 operation=configured(kind, settings, f"--{name}"),
                 place=where if colon else place,
@@ -113,8 +120,10 @@ def _steps(
 
 
 def _settings(name: str, what: str, text: str) -> dict[str, Any]:
-    if name in _FLAGS or name in _PLACES:
+    if name in _PLACES:
         return {}
+    if name in _FLAGS:
+        return dict(_FLAGS[name])
     if name == "activation":
         names, _, given = what.partition(",")
         old, equals, new = names.partition("=")

@@ -37,6 +37,7 @@ EVERYWHERE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("activation", {"old": "relu", "new": "series", "settings": "spatial=true"}),
     ("activation", {"new": "ensemble"}),
     ("norm", {"kind": "mean"}),
+    ("scale-input", {"kind": "min-max"}),
 )
 NONE = {"rnn", "lstm", "gru"}  # one recurrent layer and the last one: nothing of these applies
 

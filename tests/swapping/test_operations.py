@@ -370,9 +370,10 @@ def test_saturated_units_come_back_and_outputs_stay_near() -> None:
     assert torch.equal(same, F.linear(x, state["0.weight"], state["0.bias"])[:, 4:])
 
 
-def test_the_first_layer_reads_scaled_inputs_and_borders_stay_exact() -> None:
+@pytest.mark.parametrize("kind", ["standard", "min-max"])
+def test_the_first_layer_reads_scaled_inputs_and_borders_stay_exact(kind: str) -> None:
     before = reference("cnn", torch.float64)
-    found = applied(before, "scale-input")
+    found = applied(before, "scale-input", kind=kind)
     (swap,) = found.swaps
     assert swap.difference is not None
     assert swap.difference.relative < 1e-12
@@ -385,8 +386,11 @@ def test_the_first_layer_reads_scaled_inputs_and_borders_stay_exact() -> None:
     x = inputs_of(before) * 3 + 40  # inputs that need it
     with torch.no_grad():
         found.subject.running.run([x], watch=watch)
-    mean, std = inputs_of(before).mean(), inputs_of(before).std(correction=0)
-    assert torch.allclose(read[0][:, :, 1:-1, 1:-1], (x - mean) / std)
+    known = inputs_of(before)
+    offset, scale = known.mean(), known.std(correction=0)
+    if kind == "min-max":
+        offset, scale = known.min(), known.max() - known.min()
+    assert torch.allclose(read[0][:, :, 1:-1, 1:-1], (x - offset) / scale)
     assert torch.allclose(answer(found.subject, x), answer(before, x))
 
 

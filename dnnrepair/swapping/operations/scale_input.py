@@ -27,26 +27,32 @@ if TYPE_CHECKING:
 
 _PRODUCT = 2  # dimensions of a linear layer's weight
 _LEAST = 1e-6  # deviation, as a share of the largest one, that is divided by
+_RESULTS = {"standard": "mean 0 and deviation 1", "min-max": "the range from 0 to 1"}
 
 
 @operation("scale-input")
 @dataclass(frozen=True, kw_only=True)
 class ScaleInput(Operation):
-    """What the first affine layer reads gets mean 0 and deviation 1 for each feature or channel.
+    """What the first affine layer reads is scaled, for each feature or channel.
 
-    ``(x - m) / c`` goes in front of the layer, with m and c of the data, and the layer becomes
-    W' = W diag(c), b' = b + W m: the same function of the same input, which trains better. A
-    convolution's zeros are put around its input before that is scaled, so that borders stay exact.
-    Features that hardly vary are only centered.
+    ``(x - m) / c`` goes in front of the layer, with m and c of the data: mean and deviation, or
+    with ``min-max`` the least and the span, for values in [0, 1]. The layer becomes W' = W diag(c),
+    b' = b + W m: the same function of the same input, which trains better. A convolution's zeros
+    are put around its input before that is scaled, so that borders stay exact. Features that hardly
+    vary are only centered.
     """
 
     needs_data = True
+    kind: str = "standard"  # or min-max
 
     def edit(
         self, draft: Draft, subject: Subject, where: Where, generator: torch.Generator
     ) -> Edited:
         """Insert the scaling; see :meth:`Operation.edit`."""
         del generator
+        if self.kind not in _RESULTS:
+            message = f"no scaling is called {self.kind!r}; known: {', '.join(_RESULTS)}"
+            raise SettingError(message)
         sites = subject.running.sites
         first = _first(sites) if where.layers == (EVERYWHERE,) else None
         chosen = where.choose(
@@ -58,15 +64,22 @@ class ScaleInput(Operation):
         layers = [Affine.of(site, sites) for site in kept]
         seen = inputs(subject, layers)
         for layer in layers:
-            _scale(draft, layer, seen[layer.site.name])
+            _scale(draft, layer, *self._fitted(seen[layer.site.name]))
         names = tuple(dict.fromkeys(site.layer for site in kept))
         swap = Swap(
             operation=self.name,
             layers=names,
-            summary=f"what {listed(names)} reads is brought to mean 0 and deviation 1 first",
+            summary=f"what {listed(names)} reads is brought to {_RESULTS[self.kind]} first",
+            settings=(f"kind = {self.kind}",),
             promise=Promise.EXACT,
         )
         return Edited(swaps=(swap,), skipped=skipped)
+
+    def _fitted(self, seen: Spread) -> tuple[Tensor, Tensor]:
+        """Return what is subtracted and what is divided by, ``(units,)`` each."""
+        if self.kind == "min-max":
+            return seen.low, seen.high - seen.low
+        return seen.mean, seen.variance.sqrt()
 
 
 def _first(sites: Sites) -> frozenset[str]:
@@ -75,22 +88,21 @@ def _first(sites: Sites) -> frozenset[str]:
     return frozenset(site.name for site in found if site.kind is Kind.AFFINE)
 
 
-def _scale(draft: Draft, layer: Affine, seen: Spread) -> None:
+def _scale(draft: Draft, layer: Affine, offset: Tensor, scale: Tensor) -> None:
     check_plain(draft, layer.weight, layer.bias)
     if layer.site.op.startswith("conv_transpose"):
         message = f"{layer.site.layer}: the input of a transposed convolution cannot be scaled so"
         raise SettingError(message)
     kind = kind_of(draft)
-    mean = seen.mean.to(kind)
-    std = seen.variance.sqrt()
-    std = torch.where(std > _LEAST * std.max(), std, 1.0).to(kind)
+    offset = offset.to(kind)
+    scale = torch.where(scale > _LEAST * scale.max(), scale, 1.0).to(kind)
     weight = draft.tensors[layer.weight].clone()
-    shift, factors = compensation(layer, weight.cpu(), mean.double(), std.double())
+    shift, factors = compensation(layer, weight.cpu(), offset.double(), scale.double())
     place = draft.place(layer.site.layer, "input")
     shape = [-1] + [1] * (weight.dim() - 2) if layer.input_dim == 1 else [-1]
     tensors = [
         draft.add(f"{place}.{name}", value.reshape(shape), buffer=True)
-        for name, value in (("mean", mean), ("std", std))
+        for name, value in (("offset", offset), ("scale", scale))
     ]
     node = draft.node(layer.site.name)
     place_in = layer_input(node, layer.site)
