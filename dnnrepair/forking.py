@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from multiprocessing import get_context
 
@@ -36,5 +35,5 @@ def forks_train() -> bool:
 def _try() -> None:
     try:
         begin_autograd()
-    except RuntimeError:
-        os._exit(1)
+    except RuntimeError as error:
+        raise SystemExit(1) from error

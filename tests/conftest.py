@@ -36,6 +36,14 @@ def _quiet_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _gradients_first() -> None:
+    """Compute a gradient before some test exports a network without dnnrepair, as many do."""
+    from dnnrepair.forking import begin_autograd
+
+    begin_autograd()
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder that is the current one."""
