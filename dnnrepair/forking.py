@@ -15,7 +15,7 @@ def begin_autograd() -> None:
     that starts a thread for each, and no forked process can compute gradients any more.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
-        torch.ones(1, requires_grad=True).sum().backward()
+        torch.ones(1, device="cpu", requires_grad=True).sum().backward()
 
 
 def forks_train() -> bool:
