@@ -16,12 +16,10 @@ from dnnrepair.bench.journal import Journal
 from dnnrepair.data import ArraySamples
 from dnnrepair.debiasing.baselines import baselines
 from dnnrepair.fairness.case import Case
-from dnnrepair.fairness.choice import judged
 from dnnrepair.fairness.cohort import Cohort
 from dnnrepair.fairness.fairea import fairea
+from dnnrepair.fairness.hearing import Hearing
 from dnnrepair.fairness.repair import changeable, repaired
-from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.twins import Twins
 from dnnrepair.fitness.disparity import Disparity
 from dnnrepair.subject import subject_of
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dnnrepair.bench.fairness_data import People
-    from dnnrepair.fairness.choice import Judged
     from dnnrepair.fairness.repair import Repaired
     from dnnrepair.subject import Subject
 
@@ -110,15 +107,10 @@ def _run(prepared: _Prepared, plan: Plan) -> Run:
     wall, cpu = perf_counter(), process_time()
     found = repaired(case)
     wall, cpu = perf_counter() - wall, process_time() - cpu
-    asking, twins = Asking.of(case.subject, test, case.names), Twins.of(case, test)
-
-    def look(tensors: Mapping[str, Tensor] | None) -> Judged:
-        responses = asking.responses(tensors)
-        return judged(test, case.disparity, None, responses, twins.flips(responses, tensors))
-
-    first = look(None)
-    tensors = _tensors(found)
-    second = look(tensors) if tensors is not None else first
+    hearing, tensors = Hearing.of(case, test), _tensors(found)
+    first = second = hearing.judged(None)
+    if found.chosen is not None:
+        second = hearing.judged(found.chosen.candidate)
     region = ""
     if tensors is not None and case.disparity.rates:
         old, new = (one.responses.predicted for one in (first, second))

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dnnrepair.fairness.choice import Judged, judged
 from dnnrepair.fairness.fairea import fairea
+from dnnrepair.fairness.hearing import Hearing
 from dnnrepair.fairness.paired import changes, flips_of, levels_down, paired_table
-from dnnrepair.fairness.responses import Asking
-from dnnrepair.fairness.twins import Twins
 from dnnrepair.fairness_report import Change, Constraint, Outcome
 from dnnrepair.fitness.fairness import balanced_accuracy, f1
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from dnnrepair.debiasing.opening import Opened
     from dnnrepair.debiasing.request import DebiasRequest
     from dnnrepair.fairness.case import Case
+    from dnnrepair.fairness.choice import Judged
     from dnnrepair.fairness.repair import Repaired
     from dnnrepair.fairness_report import Fairea, Flips
 
@@ -60,21 +59,13 @@ class Judgement:
 def judge(request: DebiasRequest, opened: Opened, case: Case, found: Repaired) -> Judgement:
     """Put the chosen candidate, and the other points, to the rows that judge."""
     cohort = opened.test.cohort
-    asking, twins = Asking.of(case.subject, cohort, case.names), Twins.of(case, cohort)
-
-    def look(one: Judged | None) -> Judged:
-        tensors = one.candidate.tensors if one is not None and one.candidate else None
-        responses = asking.responses(tensors)
-        candidate = one.candidate if one is not None else None
-        flips = twins.flips(responses, tensors)
-        return judged(cohort, case.disparity, candidate, responses, flips)
-
-    before = look(None)
-    points = tuple(look(point.select) for point in found.points)
+    hearing = Hearing.of(case, cohort)
+    before = hearing.judged(None)
+    points = tuple(hearing.judged(point.select.candidate) for point in found.points)
     if found.chosen is None:
         outcome = Outcome(status="nothing accepted", exit_code=NOTHING, reasons=(found.reason,))
         return Judgement(before=before, points=points, chosen=None, accepted=False, outcome=outcome)
-    after = look(found.chosen)
+    after = hearing.judged(found.chosen.candidate)
     first, second = before.responses.predicted, after.responses.predicted
     rng = np.random.default_rng(request.seed)
     delta = tuple(changes(cohort, first, second, request.objective, rng, request.draws))
