@@ -82,7 +82,7 @@ def export_module(module: nn.Module, example: Sequence[Tensor]) -> ExportedProgr
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Keep torch's exporter from writing to the terminal, and attention from being fused away."""
+    """Let forked processes train afterwards, the terminal stay empty, and attention be seen."""
     begin_autograd()
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused kernel hides the attention

@@ -1,11 +1,16 @@
-"""Autograd in forked processes: what must come first, and whether it works."""
+"""Forked processes, and autograd in them: what must come first, and whether it works."""
 
 from __future__ import annotations
 
 import warnings
 from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.context import ForkProcess
 
 
 def begin_autograd() -> None:
@@ -18,16 +23,22 @@ def begin_autograd() -> None:
         torch.ones(1, device="cpu", requires_grad=True).sum().backward()
 
 
+def forked(target: Callable[..., None], *args: object) -> ForkProcess:
+    """Return a process that has begun to call ``target``, and ends with this one."""
+    process = get_context("fork").Process(target=target, args=args, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads: the child uses none of them
+        process.start()
+    return process
+
+
 def forks_train() -> bool:
     """Return whether a forked process can compute gradients.
 
     It cannot where autograd has threads: with a GPU, or if somebody else has exported a network
     before the first gradient.
     """
-    process = get_context("fork").Process(target=_try, daemon=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of threads: the child uses none of them
-        process.start()
+    process = forked(_try)
     process.join()
     return process.exitcode == 0
 

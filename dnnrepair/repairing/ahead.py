@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from dnnrepair.forking import forks_train
+from dnnrepair.forking import forked, forks_train
 from dnnrepair.progress import Silent
 
 if TYPE_CHECKING:
@@ -57,11 +55,7 @@ class Ahead:
         """
         if self.jobs < 2 or key in self._running or len(self._running) >= self.jobs:  # noqa: PLR2004
             return
-        process = get_context("fork").Process(target=_work, args=(work, os.getpid()), daemon=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of threads: the child uses none of them
-            process.start()
-        self._running[key] = process
+        self._running[key] = forked(_work, work, os.getpid())
 
     def wait(self, key: Hashable) -> None:
         """Wait until some work is done, if it was begun."""
