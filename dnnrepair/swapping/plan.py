@@ -35,13 +35,11 @@ _NUMBERS = {
 _NAMES = {"norm": "kind", "gated": "kind", "init": "rule"}
 _PLACES = frozenset({"prune", "revive", "desaturate"})  # their value is a place
 _COUNTS = frozenset({"split", "add-units"})
-_FLAGS: dict[str, dict[str, str]] = {  # and the settings that they stand for
-    "remove-softmax": {},
-    "scale-input": {},
-    "min-max-input": {"kind": "min-max"},
-    "reestimate-bn": {},
+_FLAGS = frozenset({"remove-softmax", "scale-input", "min-max-input", "reestimate-bn"})
+_FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # of operations, with the settings that they are
+    "layer-scale": ("residual-scale", {"per_channel": True}),
+    "min-max-input": ("scale-input", {"kind": "min-max"}),
 }
-_OTHER_FORMS = {"layer-scale": "residual-scale", "min-max-input": "scale-input"}
 _AUTO = "auto"
 
 
@@ -96,9 +94,7 @@ def planned(
     return steps
 
 
-def _steps(
-    asked: Mapping[str, Sequence[str]], place: str, more: Mapping[str, Any]
-) -> Iterable[Step]:
+def _steps(asked: Mapping[str, Sequence[str]], place: str, more: dict[str, Any]) -> Iterable[Step]:
     for name in ORDER:
         for value in asked.get(name, ()):
             text = f"--{name} {value}".strip()
@@ -108,22 +104,18 @@ def _steps(
             if colon and not where:
                 message = f"{text}: nothing after the colon; name a layer or the code of a rule"
                 raise SettingError(message)
-            settings = _settings(name, what, text)
-            if name == "activation":
-                settings |= more
-            kind = operations[_OTHER_FORMS.get(name, name)]
+            kind, own = _FORMS.get(name, (name, more if name == "activation" else {}))
+            settings = _settings(name, what, text) | own
             yield Step(
-                operation=configured(kind, settings, f"--{name}"),
+                operation=configured(operations[kind], settings, f"--{name}"),
                 place=where if colon else place,
                 asked=text,
             )
 
 
 def _settings(name: str, what: str, text: str) -> dict[str, Any]:
-    if name in _PLACES:
+    if name in _FLAGS or name in _PLACES:
         return {}
-    if name in _FLAGS:
-        return dict(_FLAGS[name])
     if name == "activation":
         names, _, given = what.partition(",")
         old, equals, new = names.partition("=")
@@ -143,8 +135,7 @@ def _settings(name: str, what: str, text: str) -> dict[str, Any]:
         return {} if what == _AUTO else {"value": _number(what, text)}
     if name in _NAMES:
         return {_NAMES[name]: what}
-    found: dict[str, Any] = {_NUMBERS[name]: _number(what, text)}
-    return found | ({"per_channel": True} if name == "layer-scale" else {})
+    return {_NUMBERS[name]: _number(what, text)}
 
 
 def _number(what: str, text: str) -> float:
