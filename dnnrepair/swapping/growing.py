@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from dnnrepair.errors import DnnRepairError, SettingError
-from dnnrepair.sites import Kind
 from dnnrepair.swapping.affine import check_plain
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.units import PER_UNIT, Units, check_ungrouped
-from dnnrepair.swapping.where import allowed, change_each
+from dnnrepair.swapping.where import allowed, change_each, hidden_activations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,13 +41,7 @@ def grow_each(
     Raises:
         SettingError: none can be, or one that the user named cannot.
     """
-    sites = subject.running.sites
-    chosen = where.choose(
-        sites,
-        lambda site: site.kind is Kind.ACTIVATION and site.name != sites.output,
-        "activations before the outputs",
-    )
-    kept, skipped = allowed(subject, chosen, where)
+    kept, skipped = allowed(subject, hidden_activations(subject.running.sites, where), where)
     done, reasons = change_each(
         kept, skipped, where, lambda site: grow(_units(draft, subject, site))
     )

@@ -1,4 +1,4 @@
-"""Units that say the same on all data: found, and cut off without a loss."""
+"""Units that say the same on all data: found, cut off without a loss, and drawn anew."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from dnnrepair.errors import SettingError
 from dnnrepair.sites import Kind
 from dnnrepair.swapping.affine import check_plain
 from dnnrepair.swapping.measuring import example_of
-from dnnrepair.swapping.spread import inputs, outputs
+from dnnrepair.swapping.spread import given, inputs, outputs
 from dnnrepair.swapping.units import Units, check_ungrouped
 from dnnrepair.swapping.where import allowed
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from torch import Tensor
 
     from dnnrepair.sites import Site
     from dnnrepair.subject import Subject
     from dnnrepair.swapping.draft import Draft
     from dnnrepair.swapping.where import Where
+
+_LEAST = 1e-12  # standard deviation that can be scaled to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,3 +118,43 @@ def without(values: Tensor, dim: int, places: Tensor | tuple[int, ...]) -> Tenso
     kept = torch.ones(values.shape[dim], dtype=torch.bool)
     kept[list(places) if isinstance(places, tuple) else places] = False
     return values.index_select(dim, kept.nonzero()[:, 0].to(values.device))
+
+
+def redraw(draft: Draft, subject: Subject, idle: Idle, generator: torch.Generator) -> None:
+    """Give units incoming weights with which they are 0 on average, with deviation 1."""
+    source, norm, units = idle.group.source, idle.group.norm, list(idle.units)
+    weight = draft.tensors[source.weight].clone()
+    rows = source.by_row(weight)
+    drawn = torch.randn(rows[units].shape, generator=generator, dtype=torch.float64)
+    rows[units] = (drawn / drawn[0].numel() ** 0.5).to(rows)
+    draft.change(source.weight, weight)
+    if source.bias:
+        bias = draft.tensors[source.bias].clone()
+        bias[units] = 0
+        draft.change(source.bias, bias)
+    seen = given(subject, source.site, draft.program())
+    mean, std = seen.mean[units], seen.variance[units].sqrt().clamp(min=_LEAST)
+    weight = draft.tensors[source.weight].clone()
+    rows = source.by_row(weight)
+    shape = [-1] + [1] * (rows.dim() - 1)
+    rows[units] = (rows[units].double().cpu() / std.reshape(shape)).to(rows)
+    draft.change(source.weight, weight)
+    if norm is not None:
+        _standard(draft, norm, units, mean / std)
+    else:
+        shift = torch.zeros_like(seen.mean)
+        shift[units] = -mean / std
+        source.shift(draft, shift.to(weight.device))
+
+
+def _standard(draft: Draft, norm: Site, units: list[int], mean: Tensor) -> None:
+    """Let a batch norm give what it reads less its mean."""
+    scale = (1.0 + float(norm.setting("eps", 0.0))) ** 0.5  # also where eps drowns the variance
+    wanted: dict[str, Any] = {
+        "weight": scale, "bias": 0.0, "running_mean": mean, "running_var": 1.0,
+    }  # fmt: skip
+    for key, value in wanted.items():
+        if key in norm.tensors:
+            changed = draft.tensors[norm.tensors[key]].clone()
+            changed[units] = torch.as_tensor(value).to(changed)
+            draft.change(norm.tensors[key], changed)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from dnnrepair.errors import SettingError
+from dnnrepair.sites import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -129,6 +130,19 @@ def obstacle(subject: Subject, site: Site) -> str:
     if any("quantize" in s.op or s.op.startswith("_int_") for s in around):
         return f"{layer} is quantized; change the network before it is quantized"
     return ""
+
+
+def hidden_activations(sites: Sites, where: Where) -> tuple[Site, ...]:
+    """Return the chosen activations that do not give the network's outputs.
+
+    Raises:
+        SettingError: there are none.
+    """
+    return where.choose(
+        sites,
+        lambda site: site.kind is Kind.ACTIVATION and site.name != sites.output,
+        "activations before the outputs",
+    )
 
 
 def allowed(

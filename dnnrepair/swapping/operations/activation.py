@@ -20,7 +20,7 @@ from dnnrepair.swapping.inline import inlined, kind_of, prepared
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.ranges import Ranged
 from dnnrepair.swapping.spread import some_inputs
-from dnnrepair.swapping.where import allowed, listed
+from dnnrepair.swapping.where import allowed, change_each, listed
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -65,39 +65,29 @@ class ReplaceActivation(Operation):
         old = find(self.old).name if self.old else ""
         sites = subject.running.sites
         kept, skipped = allowed(subject, _chosen(sites, where, old, new.name), where)
-        reasons = list(skipped)
         done: dict[Promise, list[tuple[str, str, str]]] = {}
         ranged: list[Ranged] = []
         ready: dict[_Key, Draft] = {}  # the same activation on the same shape is exported once
-        for site in kept:
+
+        def change(site: Site) -> None:
             if site.name == sites.output and not where.named:
-                reasons.append(f"{site.layer}: its {site.op} gives the network's outputs")
-                continue
-            try:
-                choice = _suited(
-                    site,
-                    chooser.choose(
-                        site.layer or site.name,
-                        partial(activation_at, site, draft),
-                        partial(_seen, subject, site),
-                    ),
-                )
-                read = self._put(draft, sites, site, choice.graft, ready)
-            except SettingError as error:
-                if where.named:
-                    raise
-                reasons.append(str(error))
-            else:
-                said = (site.op, site.layer or site.name, choice.words)
-                done.setdefault(choice.promise, []).append(said)
-                new_one = choice.graft.activation
-                ranged.append(Ranged(layer=said[1], node=read.name, activation=new_one))
-        if not done:
-            raise SettingError("; ".join(dict.fromkeys(reasons)))
+                message = f"{site.layer}: its {site.op} gives the network's outputs"
+                raise SettingError(message)
+            layer = site.layer or site.name
+            chosen = chooser.choose(
+                layer, partial(activation_at, site, draft), partial(_seen, subject, site)
+            )
+            choice = _suited(site, chosen)
+            graft = choice.graft
+            read = self._put(draft, sites, site, graft, ready)
+            done.setdefault(choice.promise, []).append((site.op, layer, choice.words))
+            ranged.append(Ranged(layer=layer, node=read.name, activation=graft.activation))
+
+        _, reasons = change_each(kept, skipped, where, change)
         swaps = tuple(self._swap(promise, said, new.name) for promise, said in done.items())
         return Edited(
             swaps=swaps,
-            skipped=tuple(dict.fromkeys(reasons)),
+            skipped=reasons,
             ranged=tuple(place for place in ranged if place.bounded),
         )
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.growing import grow_each, widen
-from dnnrepair.swapping.idle import Idle
+from dnnrepair.swapping.idle import Idle, redraw
 from dnnrepair.swapping.operation import Edited, Operation, operation
-from dnnrepair.swapping.operations.revive import redraw
 from dnnrepair.swapping.where import listed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dnnrepair.swapping.affine import check_plain
 from dnnrepair.swapping.measuring import example_of
 from dnnrepair.swapping.operation import Edited, Operation, operation
 from dnnrepair.swapping.spread import some_inputs
-from dnnrepair.swapping.units import Units
+from dnnrepair.swapping.units import Units, check_ungrouped
 from dnnrepair.swapping.where import allowed, listed
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ class Desaturate(Operation):
 
 def _rescale(draft: Draft, subject: Subject, site: Site, z: Tensor, units: list[int]) -> None:
     group = Units.of(subject.running, site, example_of(subject))
-    if group.source.groups != 1 or any(reader.layer.groups != 1 for reader in group.readers):
-        message = f"{site.layer}: its units hang together in a grouped convolution"
-        raise SettingError(message)
+    check_ungrouped(group)
     scale, shift = torch.ones(z.shape[1]).double(), torch.zeros(z.shape[1]).double()
     std, mean = z[:, units].std(0), z[:, units].mean(0)
     scale[units] = (_FLAT[site.op] / 2) / std

@@ -11,7 +11,7 @@ from dnnrepair.errors import SettingError
 from dnnrepair.sites import Kind
 from dnnrepair.swap_report import Promise, Swap
 from dnnrepair.swapping.operation import Edited, Operation, operation
-from dnnrepair.swapping.where import allowed, listed
+from dnnrepair.swapping.where import allowed, hidden_activations, listed
 
 if TYPE_CHECKING:
     from dnnrepair.sites import Site, Sites
@@ -40,12 +40,7 @@ class InsertDropout(Operation):
             message = f"dropout takes a share in (0, 1), not {self.share:g}"
             raise SettingError(message)
         sites = subject.running.sites
-        chosen = where.choose(
-            sites,
-            lambda s: s.kind is Kind.ACTIVATION and s.name != sites.output,
-            "activations before the outputs",
-        )
-        kept, skipped = allowed(subject, chosen, where)
+        kept, skipped = allowed(subject, hidden_activations(sites, where), where)
         done = [site for site in kept if not _dropped(sites, site)]
         reasons = [f"{s.layer}: it is followed by dropout already" for s in kept if s not in done]
         if not done:
