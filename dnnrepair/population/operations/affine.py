@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from dnnrepair.population.call import rule
+from dnnrepair.population.operations import products
 from dnnrepair.population.operations.parameters import viewed
 from dnnrepair.population.operations.patching import Patched, add_responses, sparse_response
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse
@@ -66,7 +66,7 @@ def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:
         if patched or source.span > 1:
             source = Dense(source.dense())
         else:
-            values = F.linear(source.values, _base(weight), _plain(bias))
+            values = products.linear(source.values, _base(weight), _plain(bias))
             return Sparse(values, source.units, call.out, source.dim)
     values = _with_base_weights(call, source, _base(weight), _plain(bias))
     if patched:
@@ -87,9 +87,11 @@ def _with_base_weights(
     first = values.movedim(-1, 0)
     if values.dim() == 3 and first.is_contiguous():  # noqa: PLR2004 - (p, n, inputs)
         rows = first.reshape(len(first), -1)
-        out = weight @ rows if bias is None else torch.addmm(bias.unsqueeze(1), weight, rows)
+        out = products.product(weight, rows)
+        if bias is not None:
+            out += bias.unsqueeze(1)
         return out.view(len(out), *first.shape[1:]).movedim(0, -1)
-    return F.linear(values, weight, bias)
+    return products.linear(values, weight, bias)
 
 
 def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
     def of_units(values: Tensor) -> Tensor:
         """Return what units ``(u, ..., n[, span])`` contribute, ``(outputs, ...)``."""
         if source.span == 1:
-            return parts @ values.flatten(1)
+            return products.product(parts, values.flatten(1))
         rows = values.flatten(1, -2)
         out = parts[0] @ rows[0].t()
         for part, row in zip(parts[1:], rows[1:], strict=True):
@@ -120,7 +122,7 @@ def _from_tokens(call: Call, source: Sparse, weight: Tensor) -> Tensor:
     if source.span > 1:
         rows = delta.movedim(0, -2).flatten(-2)  # (p, ..., u * span)
         part = _columns(call, source, weight).movedim(0, 1).flatten(1)
-        out = F.linear(rows, part)
+        out = products.linear(rows, part)
     else:
         part = _columns(call, source, weight)
         out = (delta.reshape(len(delta), -1).t() @ part.t()).view(*delta.shape[1:], len(part))

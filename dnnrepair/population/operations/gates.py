@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from dnnrepair.population.operations.products import product
 from dnnrepair.population.values import Edited
 
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ class Gates:
         place: number of the layer and direction.
         of_x, of_h: products with the input and the hidden state.
         change: of each patched weight, ``(p, 1)``.
-        room: memory for the gates of one step, ``(gates * units, p, n)``: large memory that is
-            allocated in each step costs more than what is computed in it.
     """
 
     call: Call
@@ -102,17 +101,15 @@ class Gates:
     of_x: Product
     of_h: Product
     change: Sequence[Tensor]
-    room: Tensor
 
     @classmethod
-    def of(cls, call: Call, group: Sequence[Weight], place: int, inputs: int) -> Gates:
+    def of(cls, call: Call, group: Sequence[Weight], place: int) -> Gates:
         """Return the gates of a layer and direction.
 
         Args:
             call: the operation.
             group: its two weights and maybe two biases.
             place: number of the layer and direction.
-            inputs: n, in a block.
         """
         biases = (*group[2:], None, None)[:2]
         of_x, of_h = (
@@ -123,8 +120,7 @@ class Gates:
             for i in (0, 1)
         )
         change = call.chunk.change.t().contiguous().unsqueeze(2)
-        room = change.new_empty(len(of_h.weight), len(call.chunk), inputs)
-        return cls(call, place, of_x, of_h, change.unbind(), room)
+        return cls(call, place, of_x, of_h, change.unbind())
 
     @property
     def apart(self) -> bool:
@@ -139,7 +135,7 @@ class Gates:
         bias = self.of_x.bias if self.apart else self._bias
         found: Tensor = self.call.frame.get(
             (self.call.name, "projected", self.place, time),
-            lambda _: product(self.of_x.weight, step, bias),
+            lambda _: _weighed(self.of_x.weight, step, bias),
         )
         return found
 
@@ -150,30 +146,30 @@ class Gates:
 
     def separate(self, step: Tensor, base: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return what input and hidden state add to the gates, ``(gates, p or 1, n)`` each."""
-        from_h = product(self.of_h.weight, state, self.of_h.bias)
+        from_h = _weighed(self.of_h.weight, state, self.of_h.bias)
         self.of_h.add_changes(from_h, state, self.change)
-        from_x = product(self.of_x.weight, step, self.of_x.bias) if base is None else base
+        from_x = _weighed(self.of_x.weight, step, self.of_x.bias) if base is None else base
         if self.of_x.patched:
             from_x = from_x.expand(from_h.shape).clone()
             self.of_x.add_changes(from_x, step, self.change)
         return from_x, from_h
 
     def together(self, step: Tensor, base: Tensor | None, state: Tensor) -> Tensor:
-        """Return the sum of both, ``(gates, p, n)``; the next step overwrites it."""
+        """Return the sum of both, ``(gates, p, n)``."""
         if base is None:
-            base = product(self.of_x.weight, step, self._bias)
-        gates = self.room.copy_(base)
-        gates.view(len(gates), -1).addmm_(self.of_h.weight, state.flatten(1))
+            base = _weighed(self.of_x.weight, step, self._bias)
+        gates = _weighed(self.of_h.weight, state, None).add_(base)
         self.of_h.add_changes(gates, state, self.change)
         self.of_x.add_changes(gates, step, self.change)
         return gates
 
 
-def product(weight: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``weight @ rows + bias`` for rows ``(features, p, n)``."""
-    flat = rows.reshape(len(rows), -1)
-    out = weight @ flat if bias is None else torch.addmm(bias, weight, flat)
-    return out.view(-1, *rows.shape[1:])
+def _weighed(weight: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``weight @ values + bias`` for values ``(features, p, n)``; the bias is a column."""
+    out = product(weight, values.flatten(1))
+    if bias is not None:
+        out += bias
+    return out.view(-1, *values.shape[1:])
 
 
 def _lstm(

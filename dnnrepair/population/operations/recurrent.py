@@ -155,7 +155,7 @@ class _Layers:
     ) -> list[Tensor]:
         """Write the states of a layer and direction, ``(T, units, p, n)``; return the last ones."""
         place = layer * self.directions + direction
-        gates = Gates.of(self.call, self.params[place], place, inputs.shape[3])
+        gates = Gates.of(self.call, self.params[place], place)
         state, *cells = (self._initial(state, place) for state in self.initial)
         cell = 2 * cells[0] if cells else state  # doubled within the layer, see gates
         shared = isinstance(self.source, Shared) and layer == self._first_varying()
