@@ -204,7 +204,8 @@ def _program(
         inputs = ()
     else:
         return None, ("no data and no --input-shape: only the weights were examined",)
-    return to_program(loaded, inputs)
+    there = next((value.device for value in loaded.state.values()), torch.device("cpu"))
+    return to_program(loaded, tuple(x.to(there) for x in inputs))
 
 
 def _at_least_two(values: Tensor) -> Tensor:
@@ -238,12 +239,10 @@ def _synthetic(request: Request) -> Samples:
 
 def _device(name: str) -> torch.device:
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        return torch.empty(1, device=name).device  # with its number
     except (RuntimeError, AssertionError) as error:
         message = f"device {name!r} cannot be used: {str(error).splitlines()[0]}"
         raise SettingError(message) from error
-    return device
 
 
 def _device_of(module: nn.Module) -> torch.device:

@@ -24,6 +24,16 @@ settings.register_profile(
 settings.load_profile("dnnrepair")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of a device run where there is none."""
+    parser.addoption(
+        "--device",
+        choices=("cuda", "emulated"),
+        default="cuda",
+        help="for tests/device; the emulated one needs g++, and a run of its own",
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's settings out, and caches of plots in a folder of their own."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dnnrepair.bounds.remainders import effects
 from dnnrepair.bounds.rule import UnboundedError
@@ -15,7 +18,7 @@ _MATRIX = 2  # rank of (N, classes)
 
 
 def logits_of(prediction: object) -> Zonotope:
-    """Return the logits behind a prediction, ``(n, classes)``.
+    """Return the logits behind a prediction, ``(n, classes)``; a single one stands against 0.
 
     Raises:
         UnboundedError: it has another shape.
@@ -26,7 +29,20 @@ def logits_of(prediction: object) -> Zonotope:
     if found.dim() != _MATRIX:
         message = f"the prediction has shape {tuple(found.shape)}, not (samples, classes)"
         raise UnboundedError(message)
-    return found
+    return _against_zero(found) if found.shape[1] == 1 else found
+
+
+def _against_zero(logit: Zonotope) -> Zonotope:
+    """Return two logits, the first 0, for one."""
+
+    def beside(value: Tensor) -> Tensor:
+        return functional.pad(value, (1, 0))
+
+    product = logit.product
+    if product is not None:
+        weight = functional.pad(product.weight, (0, 0, 1, 0))
+        product = replace(product, weight=weight, own=beside(product.own))
+    return replace(logit.map(beside), product=product)
 
 
 def margins_of(logits: Zonotope, labels: Tensor, *, by_sample: bool) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,8 @@ def certified(
         return None, ["nothing was pruned: this fitness depends on more than verdicts"]
     if suffix.program.batch_size is not None:
         return None, ["nothing was pruned: the network runs with one batch size only"]
+    if judge.facts.loss == "bce":
+        return None, ["nothing was pruned: the network answers with a probability, not a logit"]
     found = torch.zeros(judge.fitness.weights.shape[-1], dtype=torch.uint8)
     reason = ""
     for batch in samples.batches(BATCH, rank=shards.rank, world=shards.world):
@@ -99,7 +101,7 @@ def _certify(
         low,
         high,
         [x[part].to(device) for x in batch.inputs],
-        batch.targets[part].to(device),
+        batch.targets[part].to(device, torch.long),
         halvings=settings.halvings,
     )
     hopeless = not result.reason and not bool(result.correct.any())

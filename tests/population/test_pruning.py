@@ -93,6 +93,34 @@ def test_dropped_inputs_are_right_by_the_network_itself(trained: Trained) -> Non
     assert bool((predicted == labels)[:, dropped].all())
 
 
+@pytest.mark.parametrize("labels", [torch.int64, torch.int32, torch.float32])
+def test_a_single_logit_stands_against_zero(labels: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1))
+    inputs = torch.randn(200, 6)
+    with torch.no_grad():
+        right = module(inputs)[:, 0] > 0
+    wrong = torch.arange(200) % 10 == 0
+    targets = (right ^ wrong).to(labels)
+    places = [Place("2.weight", (0, 1)), Place("0.weight", (3, 2)), Place("2.bias", (0,))]
+    for loss in ("bce_logits", "bce"):
+        network = module if loss == "bce_logits" else nn.Sequential(*module, nn.Sigmoid())
+        subject = subject_of(network, (inputs, targets), task="classify", loss=loss)
+        assert subject.samples is not None
+        fitness = Arachne(torch.ones(200))
+        plain = prepare(subject, places, subject.samples, fitness)
+        box = (plain.originals - 0.2, plain.originals + 0.2)
+        boxed = prepare(subject, places, subject.samples, fitness, EvaluatorSettings(box=box))
+        values = box[0] + torch.rand(50, 3) * 0.4
+        torch.testing.assert_close(plain(values), boxed(values), rtol=1e-7, atol=0)
+        assert torch.equal(plain.verdicts(values), boxed.verdicts(values))
+        (note,) = boxed.notes
+        if loss == "bce":
+            assert "a probability" in note
+        else:
+            assert 20 < int(note.split()[0]) <= 180
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_weights_of_any_precision_count_alike(trained: Trained, dtype: torch.dtype) -> None:
     rng = torch.Generator().manual_seed(1)
