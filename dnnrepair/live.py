@@ -12,7 +12,7 @@ import torch
 from dnnrepair.listening import Recorder, Watcher, names_of
 from dnnrepair.outputs import prediction_of
 from dnnrepair.sites import Site, Sites
-from dnnrepair.tensors import describe
+from dnnrepair.tensors import describe, device_of, each_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,13 +74,18 @@ class LiveProgram:
         trainable = {name for name, p in self.module.named_parameters() if p.requires_grad}
         return describe(self.tensors, self.sites, buffers, trainable)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return device_of(self.tensors.values())
+
     def reads(self, *names: str) -> bool:
         """Tell whether some operation of the example run reads one of these tensors."""
         return any(self.infos[name].used for name in names)
 
     def to(self, device: torch.device | str) -> LiveProgram:
         """Return the same program with its tensors on a device."""
-        return replace(self, tensors={n: t.to(device) for n, t in self.tensors.items()})
+        return replace(self, tensors=each_once(lambda t: t.to(device), self.tensors))
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> LiveProgram:
         """Return the same network with other values for some of its tensors."""

@@ -15,7 +15,7 @@ from dnnrepair.graph import is_ignored, named_arguments, read_sites
 from dnnrepair.inplace import Writes, find_writes, in_training
 from dnnrepair.outputs import prediction_place
 from dnnrepair.refusal import refusal, this_input
-from dnnrepair.tensors import describe
+from dnnrepair.tensors import describe, device_of, each_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +35,7 @@ class Program(Protocol):
         sites: its operations.
         tensors: its parameters and buffers, by state-dict name.
         infos: what each tensor is.
+        device: where they are.
         mode: "graph" or "live".
         batch_size: the only one it runs with; None if any will do.
     """
@@ -53,6 +54,9 @@ class Program(Protocol):
 
     @property
     def infos(self) -> Mapping[str, TensorInfo]: ...  # noqa: D102
+
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
 
     def reads(self, *names: str) -> bool:
         """Tell whether some operation reads one of these tensors."""
@@ -208,7 +212,7 @@ class GraphProgram:
     @property
     def device(self) -> torch.device:
         """Where the tensors lie."""
-        return next((t.device for t in self.tensors.values()), torch.device("cpu"))
+        return device_of(self.tensors.values())
 
     def reads(self, *names: str) -> bool:
         """Tell whether some operation reads one of these tensors."""
@@ -245,7 +249,7 @@ class GraphProgram:
         """Return the same program with its tensors on a device."""
         if all(t.device == torch.device(device) for t in self.tensors.values()):
             return self
-        return replace(self, tensors={n: t.to(device) for n, t in self.tensors.items()})
+        return replace(self, tensors=each_once(lambda t: t.to(device), self.tensors))
 
     def run(
         self,

@@ -20,7 +20,7 @@ from dnnrepair.export import to_program
 from dnnrepair.facts import facts_of
 from dnnrepair.loading import Loaded, load, tensors_of
 from dnnrepair.request import Request
-from dnnrepair.tensors import describe
+from dnnrepair.tensors import describe, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +117,9 @@ def subject_of(
     """Put a live module and its data on the table; the module is left exactly as found."""
     samples = samples_of(data)
     loaded = loaded_module(module, name or type(module).__name__)
-    request = Request(model=loaded.name, device=str(_device_of(module)), task=task, loss=loss)
+    request = Request(
+        model=loaded.name, device=str(device_of(module.parameters())), task=task, loss=loss
+    )
     return assemble(loaded, samples, request)
 
 
@@ -204,7 +206,7 @@ def _program(
         inputs = ()
     else:
         return None, ("no data and no --input-shape: only the weights were examined",)
-    there = next((value.device for value in loaded.state.values()), torch.device("cpu"))
+    there = device_of(loaded.state.values())
     return to_program(loaded, tuple(x.to(there) for x in inputs))
 
 
@@ -221,7 +223,7 @@ def _reference(request: Request) -> tuple[Loaded, Samples, Samples | None, Reque
     samples = ArraySamples(reference.inputs, reference.targets, _DIGITS)
     split = reference.split()
     training = None
-    if split is not None:
+    if split is not None and reference.task != "generate":  # noise has no labels
         training = ArraySamples((split.train_inputs,), split.train_targets, _DIGITS)
     task, loss = request.task or reference.task, request.loss or reference.loss or None
     return loaded, samples, training, replace(request, task=task, loss=loss)
@@ -243,7 +245,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         message = f"device {name!r} cannot be used: {str(error).splitlines()[0]}"
         raise SettingError(message) from error
-
-
-def _device_of(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))

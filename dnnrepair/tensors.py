@@ -5,16 +5,40 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 from dnnrepair.observation import Role, TensorInfo
 from dnnrepair.sites import Kind, Site, Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from torch import Tensor
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _GATES = {"lstm": 4, "gru": 3, "lstm_cell": 4, "gru_cell": 3}
+
+
+def device_of(tensors: Iterable[Tensor]) -> torch.device:
+    """Return where the first of some tensors is, the CPU if there is none."""
+    return next((value.device for value in tensors), torch.device("cpu"))
+
+
+def memory_of(value: Tensor) -> tuple[object, ...]:
+    """Return what two tensors that are one have in common; an empty one is only itself."""
+    start = value.data_ptr() if value.numel() else id(value)
+    return (start, value.dtype, value.shape, value.stride())
+
+
+def each_once(
+    change: Callable[[Tensor], Tensor], tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return tensors changed, where several names of one tensor stay names of one tensor."""
+    known: dict[object, Tensor] = {}
+    for value in tensors.values():
+        if memory_of(value) not in known:
+            known[memory_of(value)] = change(value)
+    return {name: known[memory_of(value)] for name, value in tensors.items()}
 
 
 def describe(

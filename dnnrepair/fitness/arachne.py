@@ -52,7 +52,7 @@ class Arachne(Weighted):
         """Return which rows are right, and their terms."""
         label = outputs.of_label()
         right = label >= outputs.largest()
-        if right.is_cuda or outputs.static:  # a compaction would make the host wait
+        if right.device.type != "cpu" or outputs.static:  # a compaction would make the host wait
             partial = _of_wrong(outputs.losses(label))
             return right, (torch.where(right, torch.ones_like(partial), partial),)
         terms = right.to(label.dtype)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from dnnrepair.data import ArraySamples
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.live import LiveProgram
 from dnnrepair.monitor.calls import positional
 from dnnrepair.request import Request
 from dnnrepair.subject import assemble, loaded_module
+from dnnrepair.tensors import device_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,7 +100,7 @@ class Table:
         return replace(subject, notes=(*self.notes, *subject.notes))
 
     def _request(self) -> Request:
-        device = next((p.device for p in self.network.parameters()), torch.device("cpu"))
+        device = device_of(self.network.parameters())
         return Request(model=self.name, device=str(device), task=self.task, loss=self.loss)
 
 

@@ -13,6 +13,7 @@ from dnnrepair.errors import DataError
 from dnnrepair.loss import LOSSES, by_class, losses
 from dnnrepair.outputs import prediction_of
 from dnnrepair.recover.recovered import RecoveryError
+from dnnrepair.tensors import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def measured(
     The accuracy is that of classes, in [0, 1]; NaN where values are predicted, or without labels.
     """
     module.eval()
-    device = device_of(module)
+    device = device_of(module.parameters())
     total, right, rows, count = 0.0, 0, 0, 0
     for batch in samples.batches(batch_size):
         moved = on(batch, device)
@@ -146,8 +147,3 @@ def _right(prediction: Tensor, targets: Tensor | None, loss: str) -> Tensor | No
         return (scores.argmax(-1) == labels) & scores.isfinite().all(-1)
     flat = prediction.reshape(-1)
     return (flat > (_HALF if loss == "bce" else 0)).long() == targets.reshape(-1)
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Return where a network's parameters lie."""
-    return next((p.device for p in module.parameters()), torch.device("cpu"))

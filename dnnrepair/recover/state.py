@@ -12,11 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dnnrepair.recover.checkpoint import epochs_of, rows_of
-from dnnrepair.recover.criterion import device_of, measured, on
+from dnnrepair.recover.criterion import measured, on
 from dnnrepair.recover.lesson import cuts, shuffled
 from dnnrepair.recover.recipe import by_step
 from dnnrepair.recover.recovered import Epoch, Recovered, RecoveryError
 from dnnrepair.recover.steps import DivergedError, Steps
+from dnnrepair.tensors import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ class Training:
         if lesson.train.size < 2:  # noqa: PLR2004 - a batch norm needs two
             message = f"{lesson.train.name} holds one sample; training needs two at least"
             raise RecoveryError(message)
-        device = device_of(module)
+        device = device_of(module.parameters())
         optimizer = recipe.make_optimizer(parameters)
         count = len(cuts(lesson.train.size, recipe.batch_size))
         return cls(

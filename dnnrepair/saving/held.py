@@ -9,6 +9,7 @@ import torch
 
 from dnnrepair.bits import identical
 from dnnrepair.errors import PatchError
+from dnnrepair.tensors import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +40,7 @@ class Held:
     def views(self) -> Iterator[Mapping[str, Tensor]]:
         """Yield the ways to see the file as a network: with and without second names."""
         yield self.tensors
-        first = {_memory(value): name for name, value in [*self.tensors.items()][::-1]}
+        first = {memory_of(value): name for name, value in [*self.tensors.items()][::-1]}
         if len(first) < len(self.tensors):
             kept = set(first.values())
             yield {name: value for name, value in self.tensors.items() if name in kept}
@@ -87,9 +88,3 @@ class Held:
         words = dict.fromkeys(key.partition(".")[0] for key in self.tensors)
         near = [name.partition(".")[2], *(f"{word}.{name}" for word in words)]
         return [key for key in near if key in self.tensors]
-
-
-def _memory(value: Tensor) -> tuple[object, ...]:
-    """Return what two tensors that are one have in common; an empty one is only itself."""
-    start = value.data_ptr() if value.numel() else id(value)
-    return (start, value.dtype, value.shape, value.stride())

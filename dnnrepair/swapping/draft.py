@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from dnnrepair.errors import ModelError
 from dnnrepair.program import GraphProgram
 from dnnrepair.swapping.copying import copied
+from dnnrepair.tensors import each_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class Draft:
     """A network's graph that may be changed; the program it was made from stays as it is.
+
+    A draft is on the CPU wherever the program is: generators are, and what is drawn must not depend
+    on the device.
 
     Tensors are ``get_attr`` nodes, whose targets are names in the state dict; two names of one
     tensor share one memory, as before.
@@ -56,8 +60,7 @@ class Draft:
                 "see what torch.export says of it"
             )
             raise ModelError(message)
-        memory: dict[object, Tensor] = {}
-        tensors = {n: memory.setdefault(_memory(t), t.clone()) for n, t in program.tensors.items()}
+        tensors = each_once(lambda t: t.to("cpu", copy=True), program.tensors)
         return cls(
             graph=copied(program),
             tensors=tensors,
@@ -83,7 +86,7 @@ class Draft:
             prediction=self.prediction,
             shapes=dict(self.shapes),
         )
-        return found.measured(example) if len(example) else found
+        return found.measured([x.cpu() for x in example]) if len(example) else found
 
     @property
     def sites(self) -> Sites:
@@ -115,7 +118,7 @@ class Draft:
     def add(self, name: str, value: Tensor, *, buffer: bool = False) -> fx.Node:
         """Take a new tensor in, and return the node that reads it."""
         assert name not in self.tensors  # `fresh` makes names  # noqa: S101
-        self.tensors[name] = value.detach().clone()
+        self.tensors[name] = value.detach().to("cpu", copy=True)
         (self.buffers if buffer else self.trainable).add(name)
         self.structural = True
         return self.tensor(name)
@@ -137,7 +140,7 @@ class Draft:
     def change(self, name: str, value: Tensor) -> None:
         """Give a tensor, under all its names, other values, or another shape."""
         old = self.tensors[name]
-        new = value.detach().to(old.dtype).clone()
+        new = value.detach().to(old, copy=True)
         self.structural |= new.shape != old.shape
         for twin in [n for n, t in self.tensors.items() if t is old]:
             self.tensors[twin] = new
@@ -181,12 +184,6 @@ class Draft:
         self.buffers.discard(name)
         self.trainable.discard(name)
         self.structural = True
-
-
-def _memory(value: Tensor) -> tuple[object, ...]:
-    """Return what two tensors that are one have in common."""
-    start = value.data_ptr() if value.numel() else id(value)
-    return (start, value.dtype, value.shape, value.stride())
 
 
 def _writes(node: fx.Node) -> bool:

@@ -144,7 +144,7 @@ def _exported(outcome: Outcome) -> bytes:
         raise SettingError(message)
     buffer = io.BytesIO()
     try:
-        torch.export.save(export_module(module, example), buffer)
+        torch.export.save(export_module(module, [x.cpu() for x in example]), buffer)
     except Exception as error:
         message = f"torch.export refuses the changed network ({first_line(error)}); name a .pt file"
         raise ModelError(message) from error

@@ -93,7 +93,6 @@ def _fill(module: nn.Module, draft: Draft) -> None:
     for name, value in draft.tensors.items():
         place, _, last = name.rpartition(".")
         held = getattr(module.get_submodule(place), last)
-        held.data = value.detach().clone() if held.device != value.device else held.data
         held.copy_(value)
 
 

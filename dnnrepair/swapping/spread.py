@@ -135,6 +135,7 @@ def _add(found: dict[str, Spread], name: str, rows: Tensor) -> None:
 def _run(
     subject: Subject, program: Program, keep: Callable[[Site, Mapping[str, Any], Any], None]
 ) -> None:
+    there = program.to(subject.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for batch in batches_of(subject):
-            program.run(batch.inputs, watch=keep)
+            there.run(batch.inputs, watch=keep)

@@ -160,7 +160,7 @@ def _traced(
 
     after = {s.name for s in program.sites if site.name in program.sites.ancestors(s.name)}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        program.run(example, watch=watch)
+        program.run([x.to(program.device) for x in example], watch=watch)
     for name, layer in by_name.items():
         seen = arrived[name].movedim(layer.input_dim, -1).flatten(0, -2)  # (rows, inputs)
         numbers = seen[0].round()

@@ -1,7 +1,8 @@
 // A device that has its own tensors but the host's memory and the host's operations.
 //
 // As a CUDA device does, it refuses operations on tensors of two devices and generators of the host;
-// it has no kernels of its own, streams or graphs. See emulated.py.
+// it has no kernels of its own, streams or graphs. It can tell, though, what could not be captured as
+// a graph: whatever makes the host wait. See emulated.py.
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
@@ -96,6 +97,14 @@ const bool registered = [] {
   return true;
 }();
 
+bool capturing = false;
+
+void capture(bool on) { capturing = on; }
+
+void waits(const std::string& why) {
+  TORCH_CHECK(!capturing, "the host would wait for the device while it captures: ", why);
+}
+
 bool is_here(const at::Tensor& tensor) { return tensor.device().type() == KIND; }
 
 // Return the same memory as a tensor of the host.
@@ -137,6 +146,7 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride,
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+  if (is_here(from) != is_here(to)) waits("a copy between devices");
   on_host(to).copy_(on_host(from));
   return to;
 }
@@ -161,7 +171,10 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return copy_from(from, to, false);
 }
 
-at::Scalar item(const at::Tensor& tensor) { return on_host(tensor).item(); }
+at::Scalar item(const at::Tensor& tensor) {
+  waits("a number is read");
+  return on_host(tensor).item();
+}
 
 at::Tensor& set_storage(at::Tensor& self, c10::Storage source, int64_t offset,
                         c10::IntArrayRef size, c10::IntArrayRef stride) {
@@ -172,9 +185,22 @@ at::Tensor& set_storage(at::Tensor& self, c10::Storage source, int64_t offset,
   return self;
 }
 
+at::Tensor& set_whole_storage(at::Tensor& self, c10::Storage source) {
+  const std::vector<int64_t> size{static_cast<int64_t>(source.nbytes() / self.itemsize())};
+  return set_storage(self, std::move(source), 0, size, {});
+}
+
 // Operations whose tensors may be on any device.
 bool takes_any(const std::string& name) {
   return name == "aten::_copy_from" || name == "aten::_to_copy" || name == "aten::is_set_to";
+}
+
+// Operations whose results have shapes that depend on values.
+bool has_unknown_shape(const std::string& name) {
+  for (const char* part : {"nonzero", "masked_select", "unique", "bincount", "equal"})
+    if (name.find(part) != std::string::npos && name.find("not_equal") == std::string::npos)
+      return true;
+  return name == "aten::repeat_interleave" || name == "aten::histc";
 }
 
 bool takes_indices_of_the_host(const std::string& name) {
@@ -188,6 +214,7 @@ class Arguments {
   std::vector<std::pair<size_t, at::Tensor>> written;  // by place, as they were given
 
   Arguments(const c10::FunctionSchema& schema, torch::jit::Stack& stack) : name_(schema.name()) {
+    if (has_unknown_shape(name_)) waits(name_);
     const auto first = stack.size() - schema.arguments().size();
     for (size_t place = 0; place < schema.arguments().size(); ++place) {
       const auto* alias = schema.arguments()[place].alias_info();
@@ -207,6 +234,10 @@ class Arguments {
 
   at::Tensor looked_at(const at::Tensor& tensor) {
     if (!tensor.defined()) return tensor;
+    if (takes_indices_of_the_host(name_)) {
+      if (!is_here(tensor) && tensor.dim() > 0) waits("indices of the host");
+      if (exempt_ && tensor.scalar_type() == at::kBool) waits("a mask as an index");
+    }
     if (is_here(tensor)) of_device_ = true;
     else if (tensor.dim() > 0 && !exempt_) of_host_ = true;
     return on_host(tensor);
@@ -244,7 +275,10 @@ at::Tensor returned(const at::Tensor& host, const c10::AliasInfo* alias,
   TORCH_CHECK(alias->isWrite(), "the emulated device lacks this view: ", schema.name());
   for (const auto& [place, given] : arguments.written) {
     if (schema.arguments()[place].alias_info()->beforeSets() != alias->beforeSets()) continue;
-    if (given.sizes() != host.sizes()) copy_from_and_resize(host, given);
+    if (given.sizes() != host.sizes()) {
+      resize(given, c10::fromIntArrayRefSlow(host.sizes()), std::nullopt);
+      on_host(given).copy_(host);
+    }
     return given;
   }
   return moved(host);
@@ -302,6 +336,8 @@ int64_t attention(const at::Tensor&, const at::Tensor&, const at::Tensor&,
 
 }  // namespace
 
+TORCH_LIBRARY(emulated, m) { m.def("capture(bool on) -> ()", capture); }
+
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("empty.memory_format", empty);
   m.impl("empty_strided", empty_strided);
@@ -310,6 +346,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_local_scalar_dense", item);
   m.impl("resize_", resize);
   m.impl("set_.source_Storage_storage_offset", set_storage);
+  m.impl("set_.source_Storage", set_whole_storage);
   m.impl("as_strided", at::native::as_strided_tensorimpl);
   m.impl("view", TORCH_FN(at::native::view));
   m.impl("_reshape_alias", TORCH_FN(at::native::_reshape_alias));

@@ -3,14 +3,16 @@
 Its tensors lie in the host's memory and its operations are the host's, so whatever is computed is
 exact. But they are tensors of another device: operations on tensors of two devices are refused, so
 are the host's generators, and fused operations that only the host has. Kernels, streams, graphs
-and lack of memory are not emulated.
+and lack of memory are not emulated; only what would make the host wait is refused on demand.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 from types import ModuleType
@@ -19,9 +21,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.backend_registration import (
+    generate_methods_for_privateuse1_backend,
+    rename_privateuse1_backend,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     State = tuple[Tensor, ...]
     Cell = Callable[[Tensor, Tensor, State], State]
@@ -37,11 +43,24 @@ def start(folder: Path) -> torch.device:
         folder: where the compiled extension is kept.
     """
     torch.ops.load_library(_compiled(folder))
-    torch.utils.rename_privateuse1_backend(NAME)
+    rename_privateuse1_backend(NAME)
     torch._register_device_module(NAME, _module())
-    torch.utils.generate_methods_for_privateuse1_backend()
+    generate_methods_for_privateuse1_backend()
     _add_recurrent_layers()
     return torch.device(NAME, 0)
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """Refuse what cannot be captured as a CUDA graph: whatever makes the host wait.
+
+    Waiting are reading a number, copies between devices, and shapes that depend on values.
+    """
+    torch.ops.emulated.capture(True)
+    try:
+        yield
+    finally:
+        torch.ops.emulated.capture(False)
 
 
 def _compiled(folder: Path) -> Path:
@@ -50,7 +69,7 @@ def _compiled(folder: Path) -> Path:
     key = hashlib.sha256(SOURCE.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
     library = folder / f"{NAME}-{key}.so"
     if not library.exists():
-        made = library.with_suffix(f".{id(folder)}")
+        made = library.with_suffix(f".{os.getpid()}")
         includes = [f"-I{root / part}" for part in ("include", "include/torch/csrc/api/include")]
         links = [f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10", f"-Wl,-rpath,{root / 'lib'}"]
         options = ["-shared", "-fPIC", "-std=c++20", "-O1", "-w"]
@@ -74,7 +93,7 @@ def _module() -> ModuleType:
 
 
 def _add_recurrent_layers() -> None:
-    """Compute recurrent layers by their definition: torch takes a kernel of its own off the host."""
+    """Compute recurrent layers by definition: off the host, torch takes kernels of its own."""
     library = torch.library.Library("aten", "IMPL")
     kept.append(library)
     for name, cell in _CELLS.items():
@@ -87,7 +106,7 @@ kept: list[torch.library.Library] = []  # a library's operations vanish with it
 
 
 def _layer(cell: Cell, *, several: bool) -> Callable[..., tuple[Tensor, ...]]:
-    def run(
+    def run(  # noqa: PLR0913, PLR0917 - as torch calls it
         x: Tensor,
         initial: Tensor | Sequence[Tensor],
         params: Sequence[Tensor],
@@ -105,7 +124,7 @@ def _layer(cell: Cell, *, several: bool) -> Callable[..., tuple[Tensor, ...]]:
         groups = layers * (2 if bidirectional else 1)
         size = len(params) // groups
         last: list[State] = []
-        for layer in range(layers):
+        for _ in range(layers):
             sides = []
             for side in range(groups // layers):
                 place = len(last)

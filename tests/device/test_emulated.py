@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import nn
+
+from tests.device import emulated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CPU = torch.device("cpu")
 
 
 def test_tensors_of_two_devices_are_refused(device: torch.device) -> None:
     here, there = torch.ones(3), torch.ones(3, device=device)
-    for wrong in (
+    mixtures: tuple[Callable[[], object], ...] = (
         lambda: here + there,
         lambda: torch.cat([here, there]),
         lambda: there.index_select(0, torch.tensor([0])),
@@ -19,7 +27,8 @@ def test_tensors_of_two_devices_are_refused(device: torch.device) -> None:
         lambda: nn.functional.conv1d(there.view(1, 1, 3), torch.ones(1, 1, 2)),
         lambda: torch.where(there > 0, here, there),
         lambda: there.gather(0, torch.tensor([0])),
-    ):
+    )
+    for wrong in mixtures:
         with pytest.raises(RuntimeError):
             wrong()
 
@@ -39,6 +48,42 @@ def test_generators_of_the_host_are_refused(device: torch.device) -> None:
     again = torch.Generator(device).manual_seed(1)
     first, second = (torch.rand(3, device=device, generator=g) for g in (own, again))
     assert torch.equal(first, second)
+
+
+def test_what_cannot_be_captured_is_refused(device: torch.device) -> None:
+    if device.type == "cuda":
+        pytest.skip("CUDA itself refuses it")
+    there, mask = torch.ones(3, device=device), torch.tensor([True, False, True], device=device)
+    place = torch.tensor([1], device=device)
+    waits: tuple[Callable[[], object], ...] = (
+        lambda: bool(mask.any()),
+        lambda: there.sum().item(),
+        there.cpu,
+        lambda: torch.ones(3).to(device),
+        lambda: torch.tensor([1.0], device=device),
+        mask.nonzero,
+        lambda: there[mask],
+        lambda: there.masked_select(mask),
+        lambda: torch.equal(there, there),
+    )
+    for waiting in waits:
+        waiting()
+        with emulated.capturing(), pytest.raises(RuntimeError, match="host would wait"):
+            waiting()
+    with emulated.capturing():
+        there[place] = torch.where(mask, there * 2, 0.0).sum() + torch.zeros(1, device=device)
+        there.masked_fill_(mask, 3)
+    assert there.tolist() == [3, 4, 3]
+
+
+def test_tensors_are_saved_and_loaded(device: torch.device) -> None:
+    there = torch.arange(6.0, device=device).view(2, 3)
+    buffer = io.BytesIO()
+    torch.save({"whole": there, "part": there[1]}, buffer)
+    buffer.seek(0)
+    found = torch.load(buffer, map_location="cpu", weights_only=True)
+    assert torch.equal(found["whole"], there.cpu())
+    assert torch.equal(found["part"], there[1].cpu())
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
