@@ -12,6 +12,8 @@ import torch
 from dnnrepair import models
 from dnnrepair.errors import ModelError, UnknownNameError
 from dnnrepair.models.recipe import networks, train
+from dnnrepair.request import Request
+from dnnrepair.subject import open_subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +118,11 @@ def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, dnnrepair.models; print('torch' in sys.modules, 'numpy' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_network_opens_by_its_name(name: str) -> None:
+    subject = open_subject(Request(model=f"models:{name}:init"))
+    assert subject.program is not None
+    assert subject.samples is not None
+    assert (subject.training is None) == (networks[name].task == "generate")
