@@ -84,6 +84,15 @@ class Shards:
         return total
 
 
+def backends(devices: int) -> str:
+    """Return what adds up tensors of either kind: NCCL knows none of the CPU's.
+
+    Args:
+        devices: how many CUDA devices there are.
+    """
+    return "cpu:gloo,cuda:nccl" if devices else "gloo"
+
+
 @contextmanager
 def sharded() -> Iterator[Shards]:
     """Join the process group that ``torchrun`` described in the environment, if it did."""
@@ -94,9 +103,11 @@ def sharded() -> Iterator[Shards]:
         # Its functions' defaults hold the group that exists when it is first imported, as an export
         # does. The group's threads would outlive the group and abort the process at its exit.
         importlib.import_module("torch.distributed.nn.functional")
-        if cuda.is_available():
-            cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        distributed.init_process_group("nccl" if cuda.is_available() else "gloo")
+        there = cuda.is_available() and distributed.is_nccl_available()
+        devices = cuda.device_count() if there else 0
+        if devices:
+            cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % devices)
+        distributed.init_process_group(backends(devices))
     try:
         yield Shards.current()
     finally:

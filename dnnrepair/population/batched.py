@@ -150,9 +150,10 @@ class BatchedEvaluator:
             if threshold is not None:
                 alive = self._hopeful(sums, alive, search_of, threshold, left)
                 left = left - _most(block)
+            there = block.there()
             for part in alive.split(self.chunk):
-                weights = self._weights(block, search_of[part])
-                sums[:, part] += self._judged(values[part], block, weights)[1]
+                weights = self._weights(there, search_of[part])
+                sums[:, part] += self._judged(values[part], there, weights)[1]
         if threshold is not None:
             hopeless = torch.ones(len(values), dtype=torch.bool, device=values.device)
             hopeless[alive] = False
@@ -184,16 +185,18 @@ class BatchedEvaluator:
         if self.dropped.keep is not None and self.shards.rank == 0:
             right[:, ~self.dropped.keep] = True
         for block in self.blocks:
+            there = block.there()
             for start in range(0, len(values), self.chunk):
                 part = slice(start, start + self.chunk)
-                found, _ = self._judged(values[part], block, block.weights[:, 0])
+                found, _ = self._judged(values[part], there, there.weights[:, 0])
                 right[part, block.indices] = found[:, : len(block)].cpu()
         return self.shards.sum(right.to(torch.uint8)).to(torch.bool)
 
     def _logits(self, values: Tensor) -> Tensor:
         found: Tensor | None = None
         for block in self.blocks:
-            parts = [self._predict(part, block) for part in values.split(self.chunk)]
+            there = block.there()
+            parts = [self._predict(part, there) for part in values.split(self.chunk)]
             full = [p.dense() if isinstance(p, Sparse) else p.values for p in parts]
             rows = torch.cat([part[:, : len(block)].cpu() for part in full])
             if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,16 @@ class Block:
     def __len__(self) -> int:
         """Return n."""
         return len(self.indices)
+
+    @property
+    def away(self) -> bool:
+        """Whether what was recorded is kept off the device that computes with it."""
+        device = self.frame.constants.device
+        return any(value.device != device for value in self.frame.tensors().values())
+
+    def there(self) -> Block:
+        """Return the block with all that was recorded on the device, for as long as it is used."""
+        return replace(self, frame=self.frame.there()) if self.away else self
 
 
 @dataclass

@@ -8,7 +8,7 @@ columns of its input, however wide the layer is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -83,6 +83,11 @@ class Frame:
     def tensors(self) -> dict[Hashable, Tensor]:
         """Return the recorded tensors by key."""
         return {key: value for key, value in self.kept.items() if isinstance(value, Tensor)}
+
+    def there(self) -> Frame:
+        """Return a copy whose tensors are on the device."""
+        moved = {key: value.to(self.constants.device) for key, value in self.tensors().items()}
+        return replace(self, kept={**self.kept, **moved})
 
     @property
     def bytes(self) -> int:

@@ -42,7 +42,7 @@ def fused_blocks(
         return None
     plain = judge.by_class and type(judge.fitness) is Arachne
     pattern = _Pattern.of(suffix) if plain else None
-    if pattern is None or any(block.targets.dim() != 1 for block in blocks):
+    if pattern is None or any(block.targets.dim() != 1 or block.away for block in blocks):
         return None
     found = [pattern.evaluator(suffix, block) for block in blocks]
     return None if any(one is None for one in found) else [one for one in found if one]

@@ -30,6 +30,7 @@ SETTINGS = (
     EvaluatorSettings(),
     EvaluatorSettings(fused=True),
     EvaluatorSettings(chunk=2, block=16),
+    EvaluatorSettings(memory=0),
 )
 
 pytestmark = pytest.mark.filterwarnings(
