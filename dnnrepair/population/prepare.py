@@ -8,12 +8,13 @@ import torch
 
 from dnnrepair.errors import DataError
 from dnnrepair.population.batched import BatchedEvaluator
-from dnnrepair.population.blocks import Store, block_size, record, rows_of
+from dnnrepair.population.blocks import block_size, record, rows_of
 from dnnrepair.population.certified import Dropped, certified
 from dnnrepair.population.naive import NaiveEvaluator
 from dnnrepair.population.places import Places
 from dnnrepair.population.scores import Judge
 from dnnrepair.population.settings import EvaluatorSettings
+from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
 from dnnrepair.program import GraphProgram
 from dnnrepair.sharding import Shards

@@ -16,8 +16,8 @@ from dnnrepair.data.streams import LoaderSamples
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.fitness import Arachne
 from dnnrepair.population import EvaluatorSettings, Place, prepare
-from dnnrepair.population.blocks import Store
 from dnnrepair.population.memory import TooLargeError
+from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
 from dnnrepair.subject import subject_of
 
