@@ -15,6 +15,7 @@ from dnnrepair.population.fused import fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
 from dnnrepair.population.values import Sparse
+from dnnrepair.precision import full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +93,7 @@ class BatchedEvaluator:
         return self.abandon and bounded and len(self.blocks) > 1 and self.fused is None
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
         """Return the fitness of each candidate; see :class:`Evaluator`."""
         flat = values.flatten(0, -2)
@@ -107,12 +109,14 @@ class BatchedEvaluator:
         return self.judge.total(sums).view(values.shape[:-1])
 
     @torch.no_grad()
+    @full_precision()
     def verdicts(self, values: Tensor) -> Tensor:
         """Return which inputs each candidate ``(P, k)`` gets right, ``(P, N)`` bool on the CPU."""
         check_values(values, self.places, self.box)
         return self._fitting(lambda: self._verdicts(values))
 
     @torch.no_grad()
+    @full_precision()
     def logits(self, values: Tensor) -> Tensor:
         """Return the predictions of each candidate ``(P, k)``, ``(P, N, ...)`` on the CPU.
 

@@ -14,6 +14,7 @@ from dnnrepair.fitness.outputs import recall_nothing
 from dnnrepair.fixed_batch import filled
 from dnnrepair.population.places import Places, check_values
 from dnnrepair.population.values import Dense
+from dnnrepair.precision import full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,7 @@ class NaiveEvaluator:
         return self.judge.fitness.weights.shape[-1]
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return the fitness of each candidate; see :class:`Evaluator`."""
         flat = values.flatten(0, -2)
@@ -66,12 +68,14 @@ class NaiveEvaluator:
         return self.judge.total(torch.stack(sums, 1)).view(values.shape[:-1])
 
     @torch.no_grad()
+    @full_precision()
     def verdicts(self, values: Tensor) -> Tensor:
         """Return which inputs each candidate ``(P, k)`` gets right, ``(P, N)`` bool on the CPU."""
         check_values(values, self.places)
         return torch.stack([torch.cat([v for v, _ in self._judged(row, 0)]) for row in values])
 
     @torch.no_grad()
+    @full_precision()
     def logits(self, values: Tensor) -> Tensor:
         """Return the predictions of each candidate ``(P, k)``, ``(P, N, ...)`` on the CPU."""
         check_values(values, self.places)

@@ -16,6 +16,7 @@ from dnnrepair.population.scores import Judge
 from dnnrepair.population.settings import EvaluatorSettings
 from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
+from dnnrepair.precision import full_precision
 from dnnrepair.program import GraphProgram
 from dnnrepair.sharding import Shards
 
@@ -94,6 +95,7 @@ def _obstacle(program: object) -> str:
     return ""
 
 
+@full_precision()
 def _batched(
     suffix: Suffix, judge: Judge, samples: Samples, settings: EvaluatorSettings
 ) -> BatchedEvaluator:

@@ -1,0 +1,48 @@
+"""Products in full float32, whatever the process or the device is set to."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HIGHEST = "highest"
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let convolutions, recurrent layers and matrix products keep all digits of float32.
+
+    By default cuDNN rounds the operands of convolutions and recurrent layers to TF32, and a process
+    may ask for the same, or for bfloat16, in matrix products: relative errors of 1e-3, in which a
+    patch's effect drowns. What the process had set is set again at the end.
+    """
+    backends: Any = torch.backends  # not annotated
+    of_cuda = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+    of_cpu = (backends.mkldnn.conv, backends.mkldnn.rnn, backends.mkldnn.matmul)
+    parts = (*of_cuda, *of_cpu)
+    whole = _of_all_products()
+    if whole != _HIGHEST:
+        torch.set_float32_matmul_precision(_HIGHEST)
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "ieee"
+        yield
+    finally:
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
+        if whole != _HIGHEST:
+            torch.set_float32_matmul_precision(whole)
+
+
+def _of_all_products() -> str:
+    """Return what is set for products of all devices together; torch refuses if parts differ."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return _HIGHEST  # each part is put back by itself
