@@ -6,16 +6,29 @@ devices with the first gradient, and every later test would see the device, too.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 
+from dnnrepair.precision import full_precision
 from tests.device import emulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add the emulated device before anything computes a gradient."""
     if config.getoption("--device") == emulated.NAME:
         emulated.start(config.cache.mkdir(emulated.NAME))
+
+
+@pytest.fixture(autouse=True)
+def _all_digits() -> Iterator[None]:
+    """Compare with the CPU without what TF32 rounds away."""
+    with full_precision():
+        yield
 
 
 @pytest.fixture(scope="session")
