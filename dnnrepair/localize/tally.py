@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dnnrepair.backends import without_cudnn
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,7 +42,7 @@ class Tally:
     def add(self, network: Network, batch: Batch) -> Run:
         """Run and differentiate a batch."""
         # cuDNN refuses to differentiate a recurrent layer in evaluation mode
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        with torch.enable_grad(), without_cudnn():
             run = network.run(batch)
             outputs = [use.output for use in run.uses]
             behind = _gradients(run.logits.sum(), outputs, keep=True)

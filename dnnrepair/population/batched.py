@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dnnrepair.backends import full_precision
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import SCALE, Weighted
 from dnnrepair.population.compiled import Compiler
@@ -15,7 +16,6 @@ from dnnrepair.population.fused import fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
 from dnnrepair.population.values import Sparse
-from dnnrepair.precision import full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

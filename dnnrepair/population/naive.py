@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dnnrepair.backends import full_precision
 from dnnrepair.errors import DataError
 from dnnrepair.fitness.fitness import SCALE
 from dnnrepair.fitness.outputs import recall_nothing
 from dnnrepair.fixed_batch import filled
 from dnnrepair.population.places import Places, check_values
 from dnnrepair.population.values import Dense
-from dnnrepair.precision import full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

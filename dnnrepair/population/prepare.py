@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dnnrepair.backends import full_precision
 from dnnrepair.errors import DataError
 from dnnrepair.population.batched import BatchedEvaluator
 from dnnrepair.population.blocks import block_size, record, rows_of
@@ -16,7 +17,6 @@ from dnnrepair.population.scores import Judge
 from dnnrepair.population.settings import EvaluatorSettings
 from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
-from dnnrepair.precision import full_precision
 from dnnrepair.program import GraphProgram
 from dnnrepair.sharding import Shards
 

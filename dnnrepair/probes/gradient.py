@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from dnnrepair.backends import without_cudnn
 from dnnrepair.evidence.gradient import Gradient
 from dnnrepair.probe import NotMeasuredError, probe
 
@@ -108,7 +109,7 @@ def gradients(
     leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
     try:
         # cuDNN refuses to differentiate a recurrent layer in evaluation mode
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        with torch.enable_grad(), without_cudnn():
             loss = criterion(session.program.run(batch.inputs, tensors=leaves), batch)
             if not loss.requires_grad:
                 return dict.fromkeys(leaves)

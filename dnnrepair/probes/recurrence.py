@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from dnnrepair.backends import without_cudnn
 from dnnrepair.evidence.recurrence import RecurrentGain, SpectralRadius
 from dnnrepair.observation import Role
 from dnnrepair.probe import NotMeasuredError, probe
@@ -124,7 +125,7 @@ class _Cell:
 
     def gain(self, x: Tensor, begin: Sequence[Tensor], rng: torch.Generator) -> float:
         """Return the norm of the Jacobian of the last hidden state in the states after step 1."""
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        with torch.enable_grad(), without_cudnn():
             first = [s.detach().requires_grad_() for s in self(x[:1], begin)[1]]
             last = self(x[1:], first)[1][0]  # (1, N, hidden)
             total = 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from dnnrepair.precision import full_precision
+from dnnrepair.backends import full_precision
 from tests.device import emulated
 
 if TYPE_CHECKING:

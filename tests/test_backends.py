@@ -1,4 +1,4 @@
-"""Whatever a process has set, products keep all their digits for a while."""
+"""Whatever a process has set, products keep all their digits for a while, and are set back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from dnnrepair.backends import full_precision, without_cudnn
 from dnnrepair.fitness import Arachne
 from dnnrepair.population import Place, naive, prepare
 from dnnrepair.population.suffix import Suffix
-from dnnrepair.precision import full_precision
 from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def test_what_was_set_is_set_again(way: str) -> None:
     if way == "default":
         assert torch.backends.cudnn.allow_tf32
         assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.usefixtures("way")
+def test_cudnn_is_left_out_for_a_while() -> None:
+    with contextlib.suppress(KeyError), without_cudnn():
+        assert not torch.backends.cudnn.enabled
+        raise KeyError
+    assert torch.backends.cudnn.enabled
 
 
 @pytest.mark.usefixtures("way")

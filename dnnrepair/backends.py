@@ -1,4 +1,4 @@
-"""Products in full float32, whatever the process or the device is set to."""
+"""What torch's libraries are set to for a while: all digits of float32, or no cuDNN."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def full_precision() -> Iterator[None]:
             part.fp32_precision = precision
         if whole != _HIGHEST:
             torch.set_float32_matmul_precision(whole)
+
+
+@contextmanager
+def without_cudnn() -> Iterator[None]:
+    """Do without cuDNN, whose recurrent layers have no gradient in evaluation mode.
+
+    ``torch.backends.cudnn.flags`` refuses where a process has set the precision of convolutions
+    apart from that of recurrent layers.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 def _of_all_products() -> str:
