@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-_HIGHEST = "highest"
+T = TypeVar("T")
 
 
 @contextmanager
@@ -25,19 +25,25 @@ def full_precision() -> Iterator[None]:
     of_cuda = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
     of_cpu = (backends.mkldnn.conv, backends.mkldnn.rnn, backends.mkldnn.matmul)
     parts = (*of_cuda, *of_cpu)
-    whole = _of_all_products()
-    if whole != _HIGHEST:
-        torch.set_float32_matmul_precision(_HIGHEST)
     before = [part.fp32_precision for part in parts]
+    # The older settings have to agree with those of the parts, or torch refuses to tell them.
+    products = _known(torch.get_float32_matmul_precision)
+    rounded = _known(lambda: torch.backends.cudnn.allow_tf32)
     try:
+        if products is not None:
+            torch.set_float32_matmul_precision("highest")
+        if rounded:
+            torch.backends.cudnn.allow_tf32 = False
         for part in parts:
             part.fp32_precision = "ieee"
         yield
     finally:
+        if products is not None:
+            torch.set_float32_matmul_precision(products)
+        if rounded:
+            torch.backends.cudnn.allow_tf32 = True
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
-        if whole != _HIGHEST:
-            torch.set_float32_matmul_precision(whole)
 
 
 @contextmanager
@@ -55,9 +61,9 @@ def without_cudnn() -> Iterator[None]:
         torch.backends.cudnn.enabled = before
 
 
-def _of_all_products() -> str:
-    """Return what is set for products of all devices together; torch refuses if parts differ."""
+def _known(setting: Callable[[], T]) -> T | None:
+    """Return a setting of all parts together; None where a process has set parts by themselves."""
     try:
-        return torch.get_float32_matmul_precision()
+        return setting()
     except RuntimeError:
-        return _HIGHEST  # each part is put back by itself
+        return None

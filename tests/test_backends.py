@@ -57,6 +57,10 @@ def test_what_was_set_is_set_again(way: str) -> None:
     before = now()
     with full_precision():
         assert now() == ["ieee"] * len(PARTS)
+        if way != "parts":
+            assert not torch.backends.cudnn.allow_tf32
+            assert torch.get_float32_matmul_precision() == "highest"
+            torch.export.export(torch.nn.Linear(2, 2), (torch.ones(2, 2),))  # reads them, too
     with contextlib.suppress(KeyError), full_precision():
         raise KeyError(way)
     assert now() == before
