@@ -10,6 +10,7 @@ import torch
 
 from dnnrepair.errors import ModelError
 from dnnrepair.observation import Role
+from dnnrepair.tensors import each_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,13 +49,10 @@ class Weights:
         """
         infos = {n: i for n, i in subject.infos.items() if subject.tensors[n].is_floating_point()}
         names = _chosen(infos, layers)
-        copies: dict[tuple[int, torch.Size, tuple[int, ...]], Tensor] = {}
-        values = {}
-        for name, value in subject.tensors.items():
-            key = (value.data_ptr(), value.shape, value.stride())
-            if key not in copies or not value.numel():
-                copies[key] = value.detach().clone(memory_format=torch.contiguous_format)
-            values[name] = copies[key]
+        values = each_once(
+            lambda value: value.detach().clone(memory_format=torch.contiguous_format),
+            subject.tensors,
+        )
         first = {id(values[name]): name for name in reversed(names)}
         kept = tuple(name for name in names if first[id(values[name])] == name)
         for name in kept:

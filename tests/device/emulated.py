@@ -36,7 +36,7 @@ NAME = "emulated"
 SOURCE = Path(__file__).with_suffix(".cpp")
 
 
-def start(folder: Path) -> torch.device:
+def start(folder: Path) -> None:
     """Add the device to this process, once; it changes how torch behaves and cannot be removed.
 
     Args:
@@ -47,7 +47,6 @@ def start(folder: Path) -> torch.device:
     torch._register_device_module(NAME, _module())
     generate_methods_for_privateuse1_backend()
     _add_recurrent_layers()
-    return torch.device(NAME, 0)
 
 
 @contextmanager

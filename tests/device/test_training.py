@@ -6,33 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from dnnrepair import Monitor
 from dnnrepair.data import ArraySamples
 from dnnrepair.recover import Lesson, Recipe, recover
+from tests.device.test_diagnose import Branching
 from tests.monitor.loops import batches, data, network, sgd
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
-
-class Branching(nn.Module):
-    """A network that torch.export refuses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = nn.Linear(8, 12), nn.Linear(12, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu(self.first(x))
-        if hidden.sum() > 0:
-            hidden = hidden * 1.5
-        y: Tensor = self.last(hidden)
-        return y
+    from torch import nn
 
 
 def watched(module: nn.Module, device: torch.device | str, lr: float) -> set[tuple[str, str]]:
