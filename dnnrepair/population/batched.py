@@ -155,7 +155,7 @@ class BatchedEvaluator:
                 alive = self._hopeful(sums, alive, search_of, threshold, left)
                 left = left - _most(block)
             there = block.there()
-            for part in alive.split(self.chunk):
+            for part in self._chunks(alive):
                 weights = self._weights(there, search_of[part])
                 sums[:, part] += self._judged(values[part], there, weights)[1]
         if threshold is not None:
@@ -190,17 +190,15 @@ class BatchedEvaluator:
             right[:, ~self.dropped.keep] = True
         for block in self.blocks:
             there = block.there()
-            for start in range(0, len(values), self.chunk):
-                part = slice(start, start + self.chunk)
-                found, _ = self._judged(values[part], there, there.weights[:, 0])
-                right[part, block.indices] = found[:, : len(block)].cpu()
+            parts = [self._judged(p, there, there.weights[:, 0])[0] for p in self._chunks(values)]
+            right[:, block.indices] = torch.cat(parts)[:, : len(block)].cpu()
         return self.shards.sum(right.to(torch.uint8)).to(torch.bool)
 
     def _logits(self, values: Tensor) -> Tensor:
         found: Tensor | None = None
         for block in self.blocks:
             there = block.there()
-            parts = [self._predict(part, there) for part in values.split(self.chunk)]
+            parts = [self._predict(part, there) for part in self._chunks(values)]
             full = [p.dense() if isinstance(p, Sparse) else p.values for p in parts]
             rows = torch.cat([part[:, : len(block)].cpu() for part in full])
             if found is None:
@@ -208,6 +206,16 @@ class BatchedEvaluator:
             found[:, block.indices] = rows
         assert found is not None  # there is at least one block  # noqa: S101
         return found
+
+    def _chunks(self, candidates: Tensor) -> Sequence[Tensor]:
+        """Cut along the first dimension, evenly: the few of a remainder would cost as a full chunk.
+
+        Compiled functions are for one size, to which smaller chunks are filled up.
+        """
+        if self.backend:
+            return candidates.split(self.chunk)
+        count = max(1, -(-len(candidates) // self.chunk))
+        return torch.tensor_split(candidates, count)
 
     def _judged(self, values: Tensor, block: Block, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return verdicts ``(p, n)`` and sums ``(F, p)``; see :meth:`Judge.judge`."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from dnnrepair.fitness.fitness import SCALE
 from dnnrepair.population.fused import PREDICTION
+from dnnrepair.population.sizes import VECTOR, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from dnnrepair.population.suffix import Suffix
     from dnnrepair.probe import Batch
     from dnnrepair.sharding import Shards
-
-SMALLEST, LARGEST = 512, 4096  # inputs in a block
-RECORDED = 1 << 24  # bytes of a block's record, which every chunk of candidates reads anew
-VECTOR = 16  # numbers that processors compute at once, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +78,14 @@ class Block:
 def block_size(
     suffix: Suffix, example: Batch, count: int, settings: EvaluatorSettings
 ) -> tuple[int, int]:
-    """Return how many inputs and candidates to evaluate at a time.
-
-    Both follow from the largest value that differs between candidates: a chunk of it should fit
-    into the cache. Where one input's share is large, one candidate at a time is still fastest.
-    Where much is recorded of an input, a block has fewer and more candidates share its reading.
-    """
-    fixed = suffix.program.batch_size
+    """Return how many inputs and candidates to evaluate at a time, by what one input takes."""
     size = _full_size(suffix, len(example))
-    inputs = tuple(_filled(x, size).to(suffix.constants.device) for x in example.inputs)
-    frame, largest = suffix.measure(inputs)
+    device = suffix.constants.device
+    frame, largest = suffix.measure(tuple(_filled(x, size).to(device) for x in example.inputs))
     per_pair = max(1, largest * suffix.originals.element_size() // size)
-    pairs = max(1, settings.working_set // per_pair)
-    most = min(pairs, RECORDED * size // max(1, frame.bytes))
-    block = fixed or settings.block or min(LARGEST, max(SMALLEST, most), count)
-    chunk = settings.chunk or max(1, pairs // block)
-    return block, chunk
+    if suffix.program.batch_size is not None:
+        settings = replace(settings, block=suffix.program.batch_size)
+    return Sizes.of(device).choose(per_pair, frame.bytes // size, count, settings)
 
 
 def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> Iterator[Block]:

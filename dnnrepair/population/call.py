@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dnnrepair.population.values import Dense, Edited, Shared, Sparse
+from dnnrepair.population.values import Dense, Edited, Shared, Sparse, Streamed
 from dnnrepair.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Call:
         chunk: the candidates.
         out: the operation's value in the unpatched network.
         reusable: nothing else reads the first argument, so its memory may serve for the result.
+        streams: its changed units, if they are large, are to come one after another.
     """
 
     name: str
@@ -43,11 +44,30 @@ class Call:
     chunk: Chunk
     out: Shared
     reusable: bool = False
+    streams: bool = False
+
+    @property
+    def _first(self) -> str:
+        return "input" if "input" in self.named else next(iter(self.named))
 
     @property
     def input(self) -> Any:  # noqa: ANN401 - any kind
         """The first argument."""
-        return self.named["input"] if "input" in self.named else next(iter(self.named.values()))
+        return self.named[self._first]
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether the units of the first argument come one after another."""
+        return bool(self.named) and isinstance(self.input, Streamed)
+
+    def with_input(self, value: Any) -> Call:  # noqa: ANN401 - any kind
+        """Return the same operation with another first argument."""
+        args, kwargs = self.args, self.kwargs
+        if args:
+            args = (value, *args[1:])
+        else:
+            kwargs = {**kwargs, next(iter(kwargs)): value}
+        return replace(self, args=args, kwargs=kwargs, named={**self.named, self._first: value})
 
     def get(self, argument: str, default: Any = None) -> Any:  # noqa: ANN401 - any kind
         """Return an argument by its schema name."""
@@ -93,7 +113,7 @@ def varies(value: Any) -> bool:  # noqa: ANN401 - any argument
     """Tell whether an argument differs between candidates."""
     if isinstance(value, list | tuple):
         return any(map(varies, value))
-    return isinstance(value, Sparse | Dense | Edited)
+    return isinstance(value, Sparse | Streamed | Dense | Edited)
 
 
 def fetched(value: Any) -> Any:  # noqa: ANN401 - any argument

@@ -60,6 +60,11 @@ class Frame:
     kept: dict[Hashable, Any] = field(default_factory=dict)
     live: Mapping[str, Any] | None = None
 
+    @property
+    def recording(self) -> bool:
+        """Whether the unpatched network runs alongside."""
+        return self.live is not None
+
     def get(self, key: Hashable, make: Callable[[Mapping[str, Any]], T]) -> T:
         """Return what was recorded under this key.
 

@@ -122,7 +122,8 @@ class _Pattern:
 def columns_of(step: Step, layout: Layout, kept: dict[Any, Any]) -> Tensor:
     """Return what each patched weight is multiplied with, ``(k, n)``, in the order of values."""
     source = step.named["input"].name
-    planes = [kept[source, (step.node.name, rank)] for rank in range(len(layout.ranks))]
+    name, units = step.node.name, layout.units
+    planes = [kept[source, (name, units, rank)] for rank in range(len(layout.ranks))]
     order = torch.tensor([column for rank in layout.columns for column in rank])
     joined = torch.cat(planes)
     return joined[order.argsort().to(joined.device)].contiguous()

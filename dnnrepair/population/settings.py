@@ -23,8 +23,8 @@ class EvaluatorSettings:
     Attributes:
         block: inputs at a time; None to choose by the size of what varies.
         chunk: candidates at a time; None to choose likewise.
-        working_set: bytes that the largest varying value of a chunk may take, where chosen; small
-            enough to stay in a core's cache.
+        working_set: bytes that the largest varying value of a chunk may take, where block and
+            chunk are chosen; None for what stays in a core's cache, more on other devices.
         memory: bytes of recorded activations to keep in memory; more are kept on disk.
         cache_dir: where those go; None for the system's folder for temporary files.
         box: lower and upper bounds of the values, ``(k,)`` each: inputs that are certified to be
@@ -42,7 +42,7 @@ class EvaluatorSettings:
 
     block: int | None = None
     chunk: int | None = None
-    working_set: int = 5 << 19
+    working_set: int | None = None
     memory: int = 8 << 30
     cache_dir: Path | None = None
     box: tuple[Tensor, Tensor] | None = None

@@ -34,6 +34,7 @@ class Step:
         writers: of its arguments from outside the suffix, which operation last overwrote them.
         forgotten: nodes that no later step reads.
         reusable: the first argument is memory of its own that nothing else reads.
+        streams: its changed units, if they are large, are to come one after another.
     """
 
     node: fx.Node
@@ -45,6 +46,7 @@ class Step:
     writers: Mapping[str, str] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
     reusable: bool = False
+    streams: bool = False
 
     @property
     def repeats(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,59 @@ if TYPE_CHECKING:
     from dnnrepair.population.frame import Frame
 
 
+SEGMENT = 256 << 20  # bytes of a file: a system lets a process map some ten thousand files
+_ALIGNED = 64  # bytes to which tensors start: the widest vectors of processors
+
+
+@dataclass
+class _Segment:
+    """A file that takes up tensors one after another, seen as one tensor of bytes.
+
+    Attributes:
+        path: of the file.
+        seen: its bytes.
+        used: how many of them are taken.
+    """
+
+    path: Path
+    seen: Tensor
+    used: int = 0
+
+    @classmethod
+    def of(cls, path: Path, size: int) -> _Segment:
+        """Make a file; what is not written yet takes no place on the disk."""
+        with path.open("wb") as file:
+            file.truncate(size)
+        return cls(path, torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8))
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether so many bytes fit."""
+        return self.used + size <= len(self.seen)
+
+    def append(self, data: Tensor) -> Tensor:
+        """Write bytes, and return them as they are seen in the file.
+
+        Written, not copied into the map: a full disk is an error then, and ends the process there.
+        """
+        with self.path.open("r+b") as file:
+            file.seek(self.used)
+            file.write(data.numpy().data)
+        begin, end = self.used, self.used + len(data)
+        self.used = -(-end // _ALIGNED) * _ALIGNED
+        return self.seen[begin:end]
+
+
 @dataclass
 class Store:
     """Keeps recorded activations in memory as long as they fit, then on disk.
 
     Attributes:
         limit: bytes to keep in memory.
+        cache_dir: where the folder is made; None for the system's for temporary files.
         folder: where the others go, made when first needed; it vanishes with this object.
         held: bytes in memory.
         written: bytes on disk.
-        count: of files so far.
+        segments: the files so far.
     """
 
     limit: int
@@ -36,13 +79,13 @@ class Store:
     folder: Path | None = None
     held: int = 0
     written: int = 0
-    count: int = 0
+    segments: list[_Segment] = field(default_factory=list)
 
     def clear(self) -> None:
         """Forget everything."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder, self.held, self.written = None, 0, 0
+        self.folder, self.held, self.written, self.segments = None, 0, 0, []
 
     def keep(self, frame: Frame) -> None:
         """Move a frame's tensors to disk if memory is spent.
@@ -64,10 +107,9 @@ class Store:
         strides = value.stride()
         order = sorted(range(value.dim()), key=lambda d: -strides[d])
         flat = value.permute(order).contiguous().cpu()  # as it lies in memory
-        self.count += 1
+        data = flat.view(-1).view(torch.uint8)
         try:
-            path = self._made() / f"{self.count}.bin"
-            path.write_bytes(flat.view(-1).view(torch.uint8).numpy().data)
+            seen = self._segment(len(data)).append(data)
         except OSError as error:
             where = self.folder or self.cache_dir or tempfile.gettempdir()
             message = (
@@ -75,9 +117,15 @@ class Store:
                 "free some space, or name another folder"
             )
             raise DnnRepairError(message) from error
-        mapped = torch.from_file(str(path), shared=True, size=flat.numel(), dtype=flat.dtype)
         back = [order.index(d) for d in range(value.dim())]
-        return mapped.view(flat.shape).permute(back)
+        return seen.view(flat.dtype).view(flat.shape).permute(back)
+
+    def _segment(self, size: int) -> _Segment:
+        """Return a file with room for so many bytes."""
+        if not self.segments or not self.segments[-1].has_room(size):
+            path = self._made() / f"{len(self.segments)}.bin"
+            self.segments.append(_Segment.of(path, max(size, SEGMENT)))
+        return self.segments[-1]
 
     def _made(self) -> Path:
         """Return the folder, which vanishes with this object at the latest."""

@@ -15,7 +15,8 @@ from dnnrepair.population.opening import Opening
 from dnnrepair.population.operations.generic import generic
 from dnnrepair.population.operations.parameters import view_of_parameter
 from dnnrepair.population.step import Step, steps_of
-from dnnrepair.population.values import Dense, Edited, Shared, Sparse
+from dnnrepair.population.streams import of_stream, streaming
+from dnnrepair.population.values import Dense, Edited, Shared, Sparse, Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,10 @@ class Suffix:
         constants = Constants(program.device, channels_last=on_cpu and images)
         originals = places.originals(program.tensors)
         opening = Opening.of(steps, places, program) if runs_fused(originals, fused) else None
-        opening = replace(opening, precision=precision) if opening else None
+        if opening:
+            opening = replace(opening, precision=precision)
+        elif on_cpu:
+            steps = tuple(streaming(steps, program, places))
         return cls(program, places, steps, originals, constants, opening)
 
     def record(self, inputs: Sequence[Tensor]) -> Frame:
@@ -124,6 +128,14 @@ class Suffix:
         return Chunk(values, values - self.originals)
 
 
+def _largest(value: Any) -> int:  # noqa: ANN401 - a value, or several
+    """Return how many numbers a varying value has at a time."""
+    parts = value.parts if isinstance(value, Streamed) else value
+    if isinstance(parts, list | tuple):
+        return max(map(_largest, parts), default=0)
+    return parts.values.numel() if isinstance(parts, Sparse | Dense) else 0
+
+
 def _expanded(value: Any, p: int) -> Tensor:  # noqa: ANN401 - a prediction that no candidate changes
     whole: Tensor = fetched(value)
     return whole.expand(p, *whole.shape)
@@ -145,9 +157,8 @@ class _Run:
         self.env[step.node.name] = found
         if step.overwrites:
             self.env[step.overwrites] = found
-        for value in found if isinstance(found, list | tuple) else (found,):
-            if isinstance(value, Sparse | Dense) and not step.is_view:
-                self.largest = max(self.largest, value.values.numel() // step.repeats)
+        if self._frame.recording and not step.is_view:
+            self.largest = max(self.largest, _largest(found) // step.repeats)
         for name in step.forgotten:
             self.env.pop(name, None)
 
@@ -156,7 +167,7 @@ class _Run:
             return call.out  # a view took only parts that do not vary
         found = view_of_parameter(call)
         if found is NotImplemented and rule is not None:
-            found = rule(call)
+            found = of_stream(call, rule) if call.takes_stream else rule(call)
         return generic(call) if found is NotImplemented else found
 
     def _call(self, step: Step) -> Call:
@@ -180,6 +191,7 @@ class _Run:
             chunk=self._chunk,
             out=Shared(self._frame, step.names, node.name),
             reusable=step.reusable,
+            streams=step.streams,
         )
 
     def _fixed(self, node: fx.Node, step: Step) -> Any:  # noqa: ANN401 - as above

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from dnnrepair.population.frame import Chunk, Frame
 
@@ -150,6 +150,25 @@ class Sparse:
         view.movedim(target, 0)[units] = values.to(full.dtype)
         found: Tensor = full
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A sparse value whose units come one after another; see :mod:`dnnrepair.population.streams`.
+
+    Attributes:
+        parts: of one unit each. They can be read once, or, while inputs are recorded, again.
+    """
+
+    parts: Iterable[Sparse]
+
+    def together(self) -> Sparse:
+        """Return all units in one value."""
+        parts = tuple(self.parts)
+        first = parts[0]
+        units = tuple(unit for part in parts for unit in part.units)
+        values = torch.cat([part.values for part in parts])
+        return Sparse(values, units, first.base, first.dim, first.span)
 
 
 @dataclass(frozen=True, slots=True)

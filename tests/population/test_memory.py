@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,19 @@ from torch.utils.data import TensorDataset
 from dnnrepair.data.streams import LoaderSamples
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.fitness import Arachne
-from dnnrepair.population import EvaluatorSettings, Place, prepare
+from dnnrepair.population import EvaluatorSettings, Place, prepare, store
 from dnnrepair.population.memory import TooLargeError
 from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
 from dnnrepair.subject import subject_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dnnrepair.population.frame import Chunk, Frame
 
 PLACES = [Place("0.weight", (1, 2)), Place("2.weight", (3, 4))]
+FULL = Path("/dev/full")
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
@@ -110,7 +112,7 @@ def test_files_vanish_with_the_evaluator(mlp: Any, tmp_path: Path) -> None:
     files = list(tmp_path.rglob("*.bin"))
     assert files
     needed = sum(block.frame.bytes for block in ready.blocks)
-    assert sum(file.stat().st_size for file in files) >= needed > 0
+    assert on_disk(files) >= needed > 0
     wanted = evaluator(mlp, block=20)(candidates(ready, 3))
     assert torch.equal(ready(candidates(ready, 3)), wanted)
     del ready
@@ -124,14 +126,32 @@ def test_what_fits_into_memory_is_not_written(mlp: Any, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_one_line(mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_path: Path, _data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def on_disk(files: Iterable[Path]) -> int:
+    """Return how many bytes files take, without what was never written of them."""
+    return sum(file.stat().st_blocks * 512 for file in files)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_many_tensors_share_a_file(
+    mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(store, "SEGMENT", size)
+    ready = evaluator(mlp, block=16, memory=0, cache_dir=tmp_path)
+    tensors = [t for block in ready.blocks for t in block.frame.tensors().values() if t.numel()]
+    files = list(tmp_path.rglob("*.bin"))
+    assert (len(files) == len(tensors)) == (size == 1)
+    assert len(files) > 1
+    wanted = evaluator(mlp, block=16)(candidates(ready, 3))
+    assert torch.equal(ready(candidates(ready, 3)), wanted)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+def test_a_full_disk_is_one_line(mlp: Any) -> None:
+    kept = Store(0, None, Path("/"), segments=[store._Segment(FULL, torch.empty(1 << 20))])
+    frame = evaluator(mlp).blocks[0].frame
     with pytest.raises(DnnRepairError, match=r"No space left on device; free some space") as caught:
-        evaluator(mlp, memory=0, cache_dir=tmp_path)
-    assert str(tmp_path) in str(caught.value)
+        kept.keep(frame)
+    assert "disk in /:" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -164,7 +184,7 @@ def test_a_stream_larger_than_memory_is_kept_on_disk(
 
     disk = ready(0)
     assert held == [0] * 20
-    assert sum(file.stat().st_size for file in tmp_path.rglob("*.bin")) > 20_000 * 4
+    assert on_disk(tmp_path.rglob("*.bin")) > 20_000 * 4
     values = candidates_around(disk, 30)
     found = disk(values)
     assert torch.equal(found, ready(1 << 30)(values))

@@ -12,9 +12,11 @@ from dnnrepair.population.call import rule
 from dnnrepair.population.operations import products
 from dnnrepair.population.operations.parameters import viewed
 from dnnrepair.population.operations.patching import Patched, add_responses, sparse_response
-from dnnrepair.population.values import Dense, Edited, Shared, Sparse
+from dnnrepair.population.values import Dense, Edited, Shared, Sparse, Streamed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dnnrepair.population.call import Call
 
 Weight = Tensor | Edited
@@ -57,9 +59,13 @@ def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:
     """
     if not isinstance(weight, Weight) or not isinstance(bias, Weight | None):
         return NotImplemented
+    patched = _patched(call, weight, bias)
+    if isinstance(source, Streamed):
+        if call.constant("streamed", lambda: _sums_positions(call, source, patched)):
+            return Dense(_from_units(call, source.parts, _base(weight)))
+        source = source.together()
     if not isinstance(source, Shared | Sparse | Dense):
         return NotImplemented
-    patched = _patched(call, weight, bias)
     if isinstance(source, Shared):
         return sparse_response(call, source, patched, len(source.shape) - 1)
     if isinstance(source, Sparse) and source.dim < len(source.shape) - 1:
@@ -81,7 +87,7 @@ def _with_base_weights(
     """Return ``(p, *shape)`` for the unpatched weights, units first in memory if it is a matrix."""
     if isinstance(source, Sparse):
         if len(source.shape) == 2:  # noqa: PLR2004 - (n, inputs)
-            return _from_units(call, source, weight)
+            return _from_units(call, (source,), weight)
         return _from_tokens(call, source, weight)
     values = source.values
     first = values.movedim(-1, 0)
@@ -94,26 +100,40 @@ def _with_base_weights(
     return products.linear(values, weight, bias)
 
 
-def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
-    """Return ``(p, n, outputs)``: what changed units contribute, and what the others do."""
-    parts = _columns(call, source, weight)
+def _sums_positions(call: Call, source: Streamed, patched: list[Patched]) -> bool:
+    """Tell whether each unit has several entries, so that its share is worth a product."""
+    first = next(iter(source.parts))
+    return not patched and first.span > 1 and len(call.out.shape) == 2  # noqa: PLR2004 - (n, out)
 
-    def of_units(values: Tensor) -> Tensor:
-        """Return what units ``(u, ..., n[, span])`` contribute, ``(outputs, ...)``."""
-        if source.span == 1:
-            return products.product(parts, values.flatten(1))
-        rows = values.flatten(1, -2)
-        out = parts[0] @ rows[0].t()
-        for part, row in zip(parts[1:], rows[1:], strict=True):
-            out.addmm_(part, row.t())
-        return out
+
+def _from_units(call: Call, parts: Iterable[Sparse], weight: Tensor) -> Tensor:
+    """Return ``(p, n, outputs)``: what changed units contribute, and what the others do."""
 
     def of_others(value: Tensor) -> Tensor:
-        return (value.t() - of_units(source.of(source.base))).contiguous()
+        out = None
+        for part in parts:
+            out = _add_share(out, _columns(call, part, weight), part.of(part.base), part.span)
+        return value.t().contiguous() if out is None else (value.t() - out).contiguous()
 
-    out = of_units(source.values).view(-1, *source.values.shape[1:3])
-    out += call.out.derived("of other units", of_others).unsqueeze(1)
-    return out.movedim(0, -1)
+    others = call.out.derived("of other units", of_others)
+    out: Tensor | None = None
+    for part in parts:
+        out = _add_share(out, _columns(call, part, weight), part.values, part.span)
+    assert out is not None  # some unit has changed  # noqa: S101
+    whole = out.view(len(out), -1, others.shape[-1])
+    whole += others.unsqueeze(1)
+    return whole.movedim(0, -1)
+
+
+def _add_share(out: Tensor | None, columns: Tensor, values: Tensor, span: int) -> Tensor:
+    """Add what units ``(u, ..., n[, span])`` contribute to all outputs, ``(outputs, ... n)``."""
+    if span == 1:
+        share = products.product(columns, values.flatten(1))
+        return share if out is None else out.add_(share)
+    for part, row in zip(columns, values.flatten(1, -2), strict=True):
+        out = part @ row.t() if out is None else out.addmm_(part, row.t())
+    assert out is not None  # there is a unit  # noqa: S101
+    return out
 
 
 def _from_tokens(call: Call, source: Sparse, weight: Tensor) -> Tensor:

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from dnnrepair.population.values import Sparse, pick
+from dnnrepair.population.values import Sparse, Streamed, pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dnnrepair.population.call import Call
     from dnnrepair.population.values import Shared
+
+LARGE = 1024  # numbers of one input that changed units have in all: fewer stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class Patched:
     plane: Callable[[Tensor], Tensor]
 
 
-def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim: int) -> Sparse:
+def sparse_response(
+    call: Call, source: Shared, patched: Sequence[Patched], dim: int
+) -> Sparse | Streamed:
     """Return the output of an operation with a shared input and patched weights.
 
     Args:
@@ -49,11 +54,24 @@ def sparse_response(call: Call, source: Shared, patched: Sequence[Patched], dim:
         dim: the output dimension that counts units, from 0.
     """
     layout: Layout = call.constant("layout", lambda: Layout.of(patched))
+    if not (call.streams and call.constant("large", lambda: _is_large(call.out, layout, dim))):
+        return _response(call, source, layout, dim)
+    alone: list[Layout] = call.constant("layouts", lambda: list(layout.by_unit()))
+    parts = (_response(call, source, one, dim) for one in alone)
+    return Streamed(tuple(parts) if call.frame.recording else parts)
+
+
+def _is_large(out: Shared, layout: Layout, dim: int) -> bool:
+    positions = prod(out.shape[1:]) // out.shape[dim]
+    return len(layout.units) > 1 and len(layout.units) * positions > LARGE
+
+
+def _response(call: Call, source: Shared, layout: Layout, dim: int) -> Sparse:
     units = call.frame.constants.index(layout.units)
     base = call.out.derived((layout.units, dim, 1), lambda v: pick(v, units, dim, 1))
     values: Tensor | None = None
     for rank, group in enumerate(layout.ranks):
-        planes = source.derived((call.name, rank), partial(_planes, group))
+        planes = source.derived((call.name, layout.units, rank), partial(_planes, group))
         change = call.chunk.column_last(call.frame.constants.index(layout.columns[rank]))
         change = change.view(*change.shape, *(1 for _ in planes.shape[1:]))
         if values is None:
@@ -95,6 +113,11 @@ class Layout:
         )
         columns = tuple(tuple(weight.column for weight in rank) for rank in ranks)
         return cls(units, ranks, columns)
+
+    def by_unit(self) -> Iterator[Layout]:
+        """Yield a layout for each unit."""
+        for place in range(len(self.units)):
+            yield Layout.of([rank[place] for rank in self.ranks if len(rank) > place])
 
     @property
     def order(self) -> tuple[int, ...]:

@@ -13,10 +13,14 @@ from dnnrepair.population.values import Dense, Sparse
 if TYPE_CHECKING:
     from dnnrepair.population.call import Call
 
-_POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
+POOLS = tuple(
+    f"{pool}{dims}d"
+    for pool in ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
+    for dims in (1, 2, 3)
+)
 
 
-@rule(*(f"{pool}{dims}d" for pool in _POOLS for dims in (1, 2, 3)))
+@rule(*POOLS)
 def pool(call: Call) -> Any:  # noqa: ANN401 - a value
     """Pool each channel of ``(n, C, *space)`` by itself."""
     source = call.input
