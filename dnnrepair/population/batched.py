@@ -213,9 +213,8 @@ class BatchedEvaluator:
         Compiled functions are for one size, to which smaller chunks are filled up.
         """
         if self.backend:
-            return candidates.split(self.chunk)
-        count = max(1, -(-len(candidates) // self.chunk))
-        return torch.tensor_split(candidates, count)
+            return torch.split(candidates, self.chunk)
+        return torch.tensor_split(candidates, max(1, -(-len(candidates) // self.chunk)))
 
     def _judged(self, values: Tensor, block: Block, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return verdicts ``(p, n)`` and sums ``(F, p)``; see :meth:`Judge.judge`."""
