@@ -81,7 +81,7 @@ class Opening:
             return None
         weight = columns.movedim(1, 2).contiguous()  # (u, s, H)
         before = kept[self.convolution.node.name, (layout.units, 1, 1)].flatten(2)  # (u, n, s)
-        others = kept[self.linear.node.name, "of other units"]  # (H, n)
+        others = kept[self.linear.node.name, "of other units"]  # (n, H)
         slots = layout.slots.int().to(before.device)
         planes = columns_of(self.convolution, layout, kept).flatten(2)  # (k, n, s)
         blank = kernels.ConvTail(
@@ -89,10 +89,10 @@ class Opening:
             unit_of=slots,
             before=before.movedim(1, 0).contiguous(),
             weight=weight,
-            base=torch.zeros_like(others.t()).contiguous(),
+            base=torch.zeros_like(others),
             activation=self.activation,
         )
-        base = others.t() + _of_units(blank, before.movedim(1, 0))
+        base = others + _of_units(blank, before.movedim(1, 0))
         return kernels.conv_tail(replace(blank, base=base.contiguous()), precision=self.precision)
 
 

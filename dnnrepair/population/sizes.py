@@ -57,6 +57,6 @@ class Sizes:
 
 # One core's share of its caches, the second and the third level.
 ON_CPU = Sizes(working_set=5 << 20, overhead=512, spill=8 << 20, recorded=16 << 20)
-# A product reaches its rate from some 30,000 rows of 1,024 numbers on; below, most of the
-# processors have nothing to do. Memory is read at a tenth of a cache's cost there.
+# A product reaches its rate there from some 30,000 rows of 1,024 numbers on: with what suits the
+# cache of a core, most of the processors would have nothing to do.
 ON_DEVICE = Sizes(working_set=256 << 20, overhead=4096, spill=1 << 30, recorded=1 << 30)

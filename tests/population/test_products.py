@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dnnrepair.population.operations.products import FEATURES, linear, product
+from dnnrepair.population.operations.products import CONVOLVED, FEATURES, linear, product
 
 DTYPES = st.sampled_from([torch.float32, torch.float64])
 NUMBERS = st.tuples(
-    st.integers(1, 40), st.integers(1, FEATURES.stop + 8), st.integers(0, 70), DTYPES
+    st.integers(1, 40), st.integers(1, CONVOLVED.start + 30), st.integers(0, 70), DTYPES
 )
 
 
@@ -33,6 +33,8 @@ def test_rows(numbers: tuple[int, int, int, torch.dtype], biased: bool) -> None:
     bias = _drawn(units, dtype=dtype) if biased else None
     expected = rows.double() @ weight.double().t() + (0 if bias is None else bias.double())
     _close(linear(rows, weight, bias), expected, dtype)
+    flat = rows.movedim(-1, 0).contiguous().movedim(0, -1)  # features first in memory
+    _close(linear(flat, weight, bias), expected, dtype)
 
 
 @given(numbers=NUMBERS, strided=st.booleans())
@@ -49,7 +51,9 @@ def test_columns(numbers: tuple[int, int, int, torch.dtype], strided: bool) -> N
     _close(found, weight.double() @ columns.double(), dtype)
 
 
-@pytest.mark.parametrize("features", [FEATURES.start, 64, FEATURES.stop - 1])
+@pytest.mark.parametrize(
+    "features", [FEATURES.start, 64, FEATURES.stop - 1, CONVOLVED.start, 784, CONVOLVED.stop - 1]
+)
 @pytest.mark.parametrize("size", [16, 48, 512])
 def test_a_block_has_the_same_bits_among_others(features: int, size: int) -> None:
     weight = _drawn(256, features, dtype=torch.float32)

@@ -62,7 +62,7 @@ def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:
     patched = _patched(call, weight, bias)
     if isinstance(source, Streamed):
         if call.constant("streamed", lambda: _sums_positions(call, source, patched)):
-            return Dense(_from_units(call, source.parts, _base(weight)))
+            return Dense(_from_channels(call, source.parts, _base(weight)))
         source = source.together()
     if not isinstance(source, Shared | Sparse | Dense):
         return NotImplemented
@@ -84,16 +84,20 @@ def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:
 def _with_base_weights(
     call: Call, source: Sparse | Dense, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """Return ``(p, *shape)`` for the unpatched weights, units first in memory if it is a matrix."""
+    """Return ``(p, *shape)`` for the unpatched weights, units first in memory if it is a matrix.
+
+    What channels contribute is an exception: outputs are last there.
+    """
     if isinstance(source, Sparse):
-        if len(source.shape) == 2:  # noqa: PLR2004 - (n, inputs)
-            return _from_units(call, (source,), weight)
-        return _from_tokens(call, source, weight)
+        if len(source.shape) > 2:  # noqa: PLR2004 - not (n, inputs)
+            return _from_tokens(call, source, weight)
+        if source.span > 1:
+            return _from_channels(call, (source,), weight)
+        return _from_units(call, source, weight)
     values = source.values
     first = values.movedim(-1, 0)
     if values.dim() == 3 and first.is_contiguous():  # noqa: PLR2004 - (p, n, inputs)
-        rows = first.reshape(len(first), -1)
-        out = products.product(weight, rows)
+        out = products.product(weight, first.flatten(1))
         if bias is not None:
             out += bias.unsqueeze(1)
         return out.view(len(out), *first.shape[1:]).movedim(0, -1)
@@ -106,33 +110,43 @@ def _sums_positions(call: Call, source: Streamed, patched: list[Patched]) -> boo
     return not patched and first.span > 1 and len(call.out.shape) == 2  # noqa: PLR2004 - (n, out)
 
 
-def _from_units(call: Call, parts: Iterable[Sparse], weight: Tensor) -> Tensor:
+def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
     """Return ``(p, n, outputs)``: what changed units contribute, and what the others do."""
+    columns = _columns(call, source, weight)
 
     def of_others(value: Tensor) -> Tensor:
-        out = None
-        for part in parts:
-            out = _add_share(out, _columns(call, part, weight), part.of(part.base), part.span)
-        return value.t().contiguous() if out is None else (value.t() - out).contiguous()
+        return (value.t() - columns @ source.of(source.base)).contiguous()
+
+    share = products.product(columns, source.values.flatten(1))
+    out = share.view(-1, *source.values.shape[1:])
+    out += call.out.derived("of other units", of_others).unsqueeze(1)
+    return out.movedim(0, -1)
+
+
+def _from_channels(call: Call, parts: Iterable[Sparse], weight: Tensor) -> Tensor:
+    """Do the same for units of several entries, outputs last in memory: such products are faster.
+
+    Args:
+        call: the linear layer.
+        parts: the changed units, with ``(u, ..., n, span)`` values; read once.
+        weight: ``(outputs, inputs)``.
+    """
+
+    def of_channels(values: Iterable[tuple[Sparse, Tensor]]) -> Tensor:
+        out: Tensor | None = None
+        for part, value in values:
+            columns = _columns(call, part, weight)
+            for share in map(products.linear, value.flatten(1, -2), columns):
+                out = share if out is None else out.add_(share)
+        assert out is not None  # some unit has changed  # noqa: S101
+        return out
+
+    def of_others(value: Tensor) -> Tensor:
+        return value - of_channels((part, part.of(part.base)) for part in parts)
 
     others = call.out.derived("of other units", of_others)
-    out: Tensor | None = None
-    for part in parts:
-        out = _add_share(out, _columns(call, part, weight), part.values, part.span)
-    assert out is not None  # some unit has changed  # noqa: S101
-    whole = out.view(len(out), -1, others.shape[-1])
-    whole += others.unsqueeze(1)
-    return whole.movedim(0, -1)
-
-
-def _add_share(out: Tensor | None, columns: Tensor, values: Tensor, span: int) -> Tensor:
-    """Add what units ``(u, ..., n[, span])`` contribute to all outputs, ``(outputs, ... n)``."""
-    if span == 1:
-        share = products.product(columns, values.flatten(1))
-        return share if out is None else out.add_(share)
-    for part, row in zip(columns, values.flatten(1, -2), strict=True):
-        out = part @ row.t() if out is None else out.addmm_(part, row.t())
-    assert out is not None  # there is a unit  # noqa: S101
+    out = of_channels((part, part.values) for part in parts).view(-1, *others.shape)
+    out += others
     return out
 
 
