@@ -54,8 +54,8 @@ def _is_summed_up(node: fx.Node, varying: set[str]) -> bool:
     return False
 
 
-def of_stream(call: Call, rule: Rule) -> Any:  # noqa: ANN401 - a value
-    """Apply a rule to a streamed input: to each unit, or to all together where it needs them.
+def one_by_one(call: Call, rule: Rule) -> Any:  # noqa: ANN401 - a value
+    """Apply a rule to a streamed input, ``NotImplemented`` where it needs the units together.
 
     While inputs are recorded results are there at once: what they are made of is gone later.
     """
@@ -64,6 +64,5 @@ def of_stream(call: Call, rule: Rule) -> Any:  # noqa: ANN401 - a value
     results: Any = (rule(call.with_input(part)) for part in call.input.parts)
     if call.frame.recording:
         results = tuple(results)
-    if call.constant("unit by unit", lambda: all(isinstance(r, Sparse) for r in results)):
-        return Streamed(results)
-    return rule(call.with_input(call.input.together()))
+    alone = call.constant("unit by unit", lambda: all(isinstance(r, Sparse) for r in results))
+    return Streamed(results) if alone else NotImplemented

@@ -15,7 +15,7 @@ from dnnrepair.population.opening import Opening
 from dnnrepair.population.operations.generic import generic
 from dnnrepair.population.operations.parameters import view_of_parameter
 from dnnrepair.population.step import Step, steps_of
-from dnnrepair.population.streams import of_stream, streaming
+from dnnrepair.population.streams import one_by_one, streaming
 from dnnrepair.population.values import Dense, Edited, Shared, Sparse, Streamed
 
 if TYPE_CHECKING:
@@ -165,9 +165,14 @@ class _Run:
     def _apply(self, call: Call, rule: Rule | None) -> Any:  # noqa: ANN401 - a value, or several
         if not any(map(varies, (*call.args, *call.kwargs.values()))):
             return call.out  # a view took only parts that do not vary
+        if call.takes_stream and rule is not None:
+            found = one_by_one(call, rule)
+            if found is not NotImplemented:
+                return found
+            call = call.with_input(call.input.together())
         found = view_of_parameter(call)
         if found is NotImplemented and rule is not None:
-            found = of_stream(call, rule) if call.takes_stream else rule(call)
+            found = rule(call)
         return generic(call) if found is NotImplemented else found
 
     def _call(self, step: Step) -> Call:

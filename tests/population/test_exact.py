@@ -64,12 +64,24 @@ def compare(
     weights = 1 + 9 * torch.rand(len(case.labels), generator=rng)
     evaluator = prepare(case.subject, places, case.samples, Arachne(weights))
     assert not evaluator.notes  # the graph was used
+    expected = [case.eager(places, candidate) for candidate in values]
+    answers_alike(evaluator, values, expected, case.labels, weights, tolerance)
+
+
+def answers_alike(
+    evaluator: Any,
+    values: Tensor,
+    expected: list[Tensor],
+    labels: Tensor,
+    weights: Tensor,
+    tolerance: float,
+) -> None:
+    """Assert that an evaluator gives each candidate what the module's outputs say."""
     logits = evaluator.logits(values)
     verdicts, fitness = evaluator.verdicts(values), evaluator(values)
-    for row, candidate in enumerate(values):
-        wanted = case.eager(places, candidate)
+    for row, wanted in enumerate(expected):
         agreement(logits[row], wanted, tolerance)
-        total, right = plain_fitness(wanted, case.labels, weights)
+        total, right = plain_fitness(wanted, labels, weights)
         differ = verdicts[row] != right
         assert not bool((differ & ~close_calls(wanted)).any())
         if not bool(differ.any()):

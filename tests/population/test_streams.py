@@ -16,12 +16,21 @@ from dnnrepair.population import EvaluatorSettings, Place, prepare
 from dnnrepair.population.operations import patching
 from dnnrepair.population.values import Streamed
 from dnnrepair.subject import subject_of
-from tests.population.test_exact import agreement, plain_fitness
+from tests.population.test_exact import agreement, answers_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT, SIDE = 21, 6
+
+
+class Regroup(nn.Module):
+    """Cut across channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], 2, -1)
+
+
 BETWEEN: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "relu in place": lambda: nn.ReLU(inplace=True),
@@ -30,6 +39,7 @@ BETWEEN: dict[str, Callable[[], nn.Module]] = {
     "max pool": lambda: nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)),
     "mean": lambda: nn.Sequential(nn.Tanh(), nn.AdaptiveAvgPool2d(1)),
     "norm": lambda: nn.Sequential(nn.BatchNorm2d(5), nn.ReLU(), nn.Dropout()),
+    "regrouped": Regroup,
     "convolution": lambda: nn.Sequential(nn.ReLU(), nn.Conv2d(5, 5, 3)),
 }
 STREAMED = set(BETWEEN) - {"convolution"}
@@ -109,16 +119,10 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def checked(drawn: Drawn, **options: Any) -> Tensor:
     ready = drawn.evaluator(**options)
     assert not ready.notes
-    logits, fitness = ready.logits(drawn.values), ready(drawn.values)
-    verdicts = ready.verdicts(drawn.values)
-    for row in range(len(drawn.values)):
-        with torch.no_grad():
-            wanted = drawn.wanted(row)
-        agreement(logits[row], wanted, 1e-5)
-        total, right = plain_fitness(wanted, drawn.labels, drawn.weights)
-        if torch.equal(verdicts[row], right):
-            assert float(fitness[row]) == pytest.approx(total, rel=1e-5)
-    found: Tensor = fitness
+    with torch.no_grad():
+        expected = [drawn.wanted(row) for row in range(len(drawn.values))]
+    answers_alike(ready, drawn.values, expected, drawn.labels, drawn.weights, 1e-5)
+    found: Tensor = ready(drawn.values)
     return found
 
 

@@ -59,13 +59,13 @@ def affine(call: Call, source: Any, weight: Weight, bias: Weight | None) -> Any:
     """
     if not isinstance(weight, Weight) or not isinstance(bias, Weight | None):
         return NotImplemented
-    patched = _patched(call, weight, bias)
-    if isinstance(source, Streamed):
-        if call.constant("streamed", lambda: _sums_positions(call, source, patched)):
+    if isinstance(source, Streamed):  # its weights are not patched, or it would not be streamed
+        if call.constant("streamed", lambda: _sums_positions(call, source)):
             return Dense(_from_channels(call, source.parts, _base(weight)))
-        source = source.together()
+        return NotImplemented
     if not isinstance(source, Shared | Sparse | Dense):
         return NotImplemented
+    patched = _patched(call, weight, bias)
     if isinstance(source, Shared):
         return sparse_response(call, source, patched, len(source.shape) - 1)
     if isinstance(source, Sparse) and source.dim < len(source.shape) - 1:
@@ -104,10 +104,10 @@ def _with_base_weights(
     return products.linear(values, weight, bias)
 
 
-def _sums_positions(call: Call, source: Streamed, patched: list[Patched]) -> bool:
+def _sums_positions(call: Call, source: Streamed) -> bool:
     """Tell whether each unit has several entries, so that its share is worth a product."""
     first = next(iter(source.parts))
-    return not patched and first.span > 1 and len(call.out.shape) == 2  # noqa: PLR2004 - (n, out)
+    return first.span > 1 and len(call.out.shape) == 2  # noqa: PLR2004 - (n, out)
 
 
 def _from_units(call: Call, source: Sparse, weight: Tensor) -> Tensor:
