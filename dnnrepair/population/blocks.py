@@ -81,7 +81,7 @@ def block_size(
     """Return how many inputs and candidates to evaluate at a time, by what one input takes."""
     size = _full_size(suffix, len(example))
     device = suffix.constants.device
-    frame, largest = suffix.measure(tuple(_filled(x, size).to(device) for x in example.inputs))
+    frame, _, largest = suffix.record(tuple(_filled(x, size).to(device) for x in example.inputs))
     per_pair = max(1, largest * suffix.originals.element_size() // size)
     if suffix.program.batch_size is not None:
         settings = replace(settings, block=suffix.program.batch_size)
@@ -94,12 +94,16 @@ def record(suffix: Suffix, judge: Judge, rows: Iterable[Rows], store: Store) -> 
     scaled = (judge.fitness.weights * SCALE).to(suffix.originals.dtype)
     for part in rows:
         size = _full_size(suffix, len(part.indices))
-        frame = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
+        frame, unpatched, _ = suffix.record(tuple(_filled(x, size).to(device) for x in part.inputs))
         targets = None if part.targets is None else _filled(part.targets, size)
         targets = judge.check(tuple(frame.kept[PREDICTION].shape), targets).to(device)
-        weights = functional.pad(scaled[..., part.indices], (0, size - len(part.indices)))
+        own = scaled[..., part.indices].to(device)
+        weights = functional.pad(own, (0, size - len(part.indices)))
+        # Asks for what else depends on the block alone: computed later, it would be kept in holes.
+        judge.judge(judge.outputs(unpatched, targets, frame.recall), targets, weights[:, 0])
         store.keep(frame)
-        yield Block(frame, part.indices, targets, weights.to(device))
+        indices, targets, weights = map(store.hold, (part.indices, targets, weights))
+        yield Block(frame, indices, targets, weights)
 
 
 def _full_size(suffix: Suffix, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Recorded activations beyond what memory is to hold, on disk."""
+"""Where recorded activations are kept: in memory, and on disk what is beyond its limit."""
 
 from __future__ import annotations
 
@@ -9,56 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from dnnrepair.errors import DnnRepairError
+from dnnrepair.population.segments import FileSegment, Segment
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dnnrepair.population.frame import Frame
-
-
-SEGMENT = 256 << 20  # bytes of a file: a system lets a process map some ten thousand files
-_ALIGNED = 64  # bytes to which tensors start: the widest vectors of processors
-
-
-@dataclass
-class _Segment:
-    """A file that takes up tensors one after another, seen as one tensor of bytes.
-
-    Attributes:
-        path: of the file.
-        seen: its bytes.
-        used: how many of them are taken.
-    """
-
-    path: Path
-    seen: Tensor
-    used: int = 0
-
-    @classmethod
-    def of(cls, path: Path, size: int) -> _Segment:
-        """Make a file; what is not written yet takes no place on the disk."""
-        with path.open("wb") as file:
-            file.truncate(size)
-        return cls(path, torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8))
-
-    def has_room(self, size: int) -> bool:
-        """Tell whether so many bytes fit."""
-        return self.used + size <= len(self.seen)
-
-    def append(self, data: Tensor) -> Tensor:
-        """Write bytes, and return them as they are seen in the file.
-
-        Written, not copied into the map: a full disk is an error then, and ends the process there.
-        """
-        with self.path.open("r+b") as file:
-            file.seek(self.used)
-            file.write(data.numpy().data)
-        begin, end = self.used, self.used + len(data)
-        self.used = -(-end // _ALIGNED) * _ALIGNED
-        return self.seen[begin:end]
 
 
 @dataclass
@@ -71,7 +28,8 @@ class Store:
         folder: where the others go, made when first needed; it vanishes with this object.
         held: bytes in memory.
         written: bytes on disk.
-        segments: the files so far.
+        memory: of the CPU, taken so far.
+        files: so far.
     """
 
     limit: int
@@ -79,37 +37,45 @@ class Store:
     folder: Path | None = None
     held: int = 0
     written: int = 0
-    segments: list[_Segment] = field(default_factory=list)
+    memory: list[Segment] = field(default_factory=list)
+    files: list[FileSegment] = field(default_factory=list)
 
     def clear(self) -> None:
         """Forget everything."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder, self.held, self.written, self.segments = None, 0, 0, []
+        self.folder, self.held, self.written = None, 0, 0
+        self.memory, self.files = [], []
 
     def keep(self, frame: Frame) -> None:
-        """Move a frame's tensors to disk if memory is spent.
+        """Move a frame's tensors to where they are kept.
 
         Raises:
             DnnRepairError: if they cannot be written.
         """
         size = frame.bytes
-        if self.held + size <= self.limit:
-            self.held += size
-            return
+        fits = self.held + size <= self.limit
+        move = self.hold if fits else self._written
         for key, value in frame.tensors().items():
-            frame.kept[key] = self._mapped(value)
-        self.written += size
+            if value.numel():
+                frame.kept[key] = move(value)
+        self.held += size if fits else 0
+        self.written += 0 if fits else size
 
-    def _mapped(self, value: Tensor) -> Tensor:
-        if value.numel() == 0:
-            return value
-        strides = value.stride()
-        order = sorted(range(value.dim()), key=lambda d: -strides[d])
-        flat = value.permute(order).contiguous().cpu()  # as it lies in memory
-        data = flat.view(-1).view(torch.uint8)
+    def hold(self, value: Tensor) -> Tensor:
+        """Return a tensor as it is kept in memory."""
+        if value.device.type != "cpu":
+            return value  # where allocators keep small tensors and large ones apart
+        if not self.memory or not self.memory[-1].has_room(value.nbytes):
+            self.memory.append(Segment.of(value.nbytes))
+        return self.memory[-1].append(value)
+
+    def _written(self, value: Tensor) -> Tensor:
         try:
-            seen = self._segment(len(data)).append(data)
+            if not self.files or not self.files[-1].has_room(value.nbytes):
+                path = self._made() / f"{len(self.files)}.bin"
+                self.files.append(FileSegment.at(path, value.nbytes))
+            return self.files[-1].append(value.cpu())
         except OSError as error:
             where = self.folder or self.cache_dir or tempfile.gettempdir()
             message = (
@@ -117,15 +83,6 @@ class Store:
                 "free some space, or name another folder"
             )
             raise DnnRepairError(message) from error
-        back = [order.index(d) for d in range(value.dim())]
-        return seen.view(flat.dtype).view(flat.shape).permute(back)
-
-    def _segment(self, size: int) -> _Segment:
-        """Return a file with room for so many bytes."""
-        if not self.segments or not self.segments[-1].has_room(size):
-            path = self._made() / f"{len(self.segments)}.bin"
-            self.segments.append(_Segment.of(path, max(size, SEGMENT)))
-        return self.segments[-1]
 
     def _made(self) -> Path:
         """Return the folder, which vanishes with this object at the latest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, fx
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
     from dnnrepair.population.places import Places
     from dnnrepair.program import GraphProgram
+
+
+class Recorded(NamedTuple):
+    """A block of inputs as the suffix needs it.
+
+    Attributes:
+        frame: what it asked for.
+        prediction: of the unpatched network.
+        largest: numbers in the largest value that varies.
+    """
+
+    frame: Frame
+    prediction: Sparse | Dense
+    largest: int
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,8 @@ class Suffix:
             steps = tuple(streaming(steps, program, places))
         return cls(program, places, steps, originals, constants, opening)
 
-    def record(self, inputs: Sequence[Tensor]) -> Frame:
+    def record(self, inputs: Sequence[Tensor]) -> Recorded:
         """Run the unpatched network on a block of inputs, and keep what the suffix will need."""
-        return self.measure(inputs)[0]
-
-    def measure(self, inputs: Sequence[Tensor]) -> tuple[Frame, int]:
-        """Do the same, and also return how many numbers the largest varying value has."""
         frame = Frame(self.constants)
         run = _Run(self, frame, self.chunk(self.originals.unsqueeze(0)))
         waiting = iter(self.steps)
@@ -98,11 +108,11 @@ class Suffix:
                 step = next(waiting, None)
             if node.name == self.program.sites.output:
                 frame.kept[PREDICTION] = owned(live[node.name])
-        prediction = run.env[str(self.program.sites.output)]
+        prediction = run.prediction
         if isinstance(prediction, Sparse):
             _ = prediction.base.whole(), prediction.base.shape  # to be asked for by the fitness
         frame.live = None
-        return frame, run.largest
+        return Recorded(frame, prediction, run.largest)
 
     def run(self, frame: Frame, chunk: Chunk) -> Sparse | Dense:
         """Return the prediction of every candidate for a recorded block of inputs."""
@@ -113,8 +123,7 @@ class Suffix:
             run.env[self.opening.linear.node.name] = begun
         for step in rest:
             run.step(step)
-        found = run.env[str(self.program.sites.output)]
-        return found if isinstance(found, Sparse | Dense) else Dense(_expanded(found, len(chunk)))
+        return run.prediction
 
     def parameter(self, name: str) -> Tensor | Edited:
         """Return a parameter by state-dict name, with what the candidates set in it."""
@@ -136,11 +145,6 @@ def _largest(value: Any) -> int:  # noqa: ANN401 - a value, or several
     return parts.values.numel() if isinstance(parts, Sparse | Dense) else 0
 
 
-def _expanded(value: Any, p: int) -> Tensor:  # noqa: ANN401 - a prediction that no candidate changes
-    whole: Tensor = fetched(value)
-    return whole.expand(p, *whole.shape)
-
-
 class _Run:
     """One pass over the suffix."""
 
@@ -150,6 +154,15 @@ class _Run:
         self._chunk = chunk
         self.env: dict[str, Any] = {}
         self.largest = 0  # numbers in the largest varying value
+
+    @property
+    def prediction(self) -> Sparse | Dense:
+        """What the network answers, once all is run."""
+        found = self.env[str(self._suffix.program.sites.output)]
+        if isinstance(found, Sparse | Dense):
+            return found
+        whole: Tensor = fetched(found)  # that no candidate changes
+        return Dense(whole.expand(len(self._chunk), *whole.shape))
 
     def step(self, step: Step) -> None:
         """Run one operation."""

@@ -14,8 +14,9 @@ from torch.utils.data import TensorDataset
 from dnnrepair.data.streams import LoaderSamples
 from dnnrepair.errors import DnnRepairError
 from dnnrepair.fitness import Arachne
-from dnnrepair.population import EvaluatorSettings, Place, prepare, store
+from dnnrepair.population import EvaluatorSettings, Place, prepare
 from dnnrepair.population.memory import TooLargeError
+from dnnrepair.population.segments import FileSegment
 from dnnrepair.population.store import Store
 from dnnrepair.population.suffix import Suffix
 from dnnrepair.subject import subject_of
@@ -23,6 +24,7 @@ from dnnrepair.subject import subject_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dnnrepair.population.blocks import Block
     from dnnrepair.population.frame import Chunk, Frame
 
 PLACES = [Place("0.weight", (1, 2)), Place("2.weight", (3, 4))]
@@ -126,6 +128,29 @@ def test_what_fits_into_memory_is_not_written(mlp: Any, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_kept_in_memory_lies_together(mlp: Any) -> None:
+    """Otherwise it lies in the holes of passing activations, which memory keeps then, too."""
+    ready = evaluator(mlp, block=20)
+    kept = [t for block in ready.blocks for t in (*block.frame.tensors().values(), *own(block))]
+    assert len({tensor.untyped_storage().data_ptr() for tensor in kept if tensor.numel()}) == 1
+
+
+@pytest.mark.parametrize("ask", ["__call__", "verdicts", "logits"])
+def test_evaluation_leaves_nothing_behind(exact_case: Any, ask: str) -> None:
+    """All that depends on the inputs alone is computed while they are recorded."""
+    rng = torch.Generator().manual_seed(0)
+    places = exact_case.places(6, rng)
+    fitness = Arachne(torch.linspace(0, 10, len(exact_case.labels)))
+    ready: Any = prepare(exact_case.subject, places, exact_case.samples, fitness)
+    before = [set(block.frame.kept) for block in ready.blocks]
+    getattr(ready, ask)(exact_case.values(places, 3, 0.5, rng))
+    assert [set(block.frame.kept) for block in ready.blocks] == before
+
+
+def own(block: Block) -> tuple[torch.Tensor, ...]:
+    return block.indices, block.targets, block.weights
+
+
 def on_disk(files: Iterable[Path]) -> int:
     """Return how many bytes files take, without what was never written of them."""
     return sum(file.stat().st_blocks * 512 for file in files)
@@ -135,7 +160,7 @@ def on_disk(files: Iterable[Path]) -> int:
 def test_many_tensors_share_a_file(
     mlp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(store, "SEGMENT", size)
+    monkeypatch.setattr(FileSegment, "SIZE", size)
     ready = evaluator(mlp, block=16, memory=0, cache_dir=tmp_path)
     tensors = [t for block in ready.blocks for t in block.frame.tensors().values() if t.numel()]
     files = list(tmp_path.rglob("*.bin"))
@@ -147,7 +172,7 @@ def test_many_tensors_share_a_file(
 
 @pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
 def test_a_full_disk_is_one_line(mlp: Any) -> None:
-    kept = Store(0, None, Path("/"), segments=[store._Segment(FULL, torch.empty(1 << 20))])
+    kept = Store(0, None, Path("/"), files=[FileSegment(torch.empty(1 << 20), path=FULL)])
     frame = evaluator(mlp).blocks[0].frame
     with pytest.raises(DnnRepairError, match=r"No space left on device; free some space") as caught:
         kept.keep(frame)
