@@ -19,6 +19,7 @@ from dnnrepair.bench.result import Table
 from dnnrepair.bench.searches import ground
 from dnnrepair.bench.splits import Split
 from dnnrepair.bench.workloads import prepare
+from dnnrepair.evolve.in_place import in_place
 from dnnrepair.evolve.rand1bin import Rand1Bin
 from dnnrepair.kernels import captured
 
@@ -125,9 +126,11 @@ def generation(
     strategy = Rand1Bin(candidates=size)
     state = strategy.init((0,), box, start, ahead=1)
 
+    inside = in_place(strategy, state)
+
     def step() -> None:
-        trials = strategy.ask(state)
-        state.copy_(strategy.tell(state, trials, evaluator(trials)))
+        trials = inside.ask()
+        inside.tell(trials, evaluator(trials))
 
     if device.type != "cuda":
         return step

@@ -7,6 +7,7 @@ All of it is elementwise: nothing waits for the device, and shapes do not depend
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,7 +65,7 @@ def uniform(word: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def chance(word: Tensor, probability: float) -> Tensor:
     """Return what is true with a probability in [0, 1]: exactly ``uniform(word) < probability``."""
-    return _shifted(word, 11) < probability * 2.0**53
+    return _shifted(word, 11) < math.ceil(probability * 2.0**53)
 
 
 def below(word: Tensor, bound: Tensor | int) -> Tensor:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from dnnrepair import kernels
 from dnnrepair.errors import SettingError
+from dnnrepair.evolve.in_place import in_place
 from dnnrepair.evolve.state import State  # noqa: TC001 - a field of a dataclass
 from dnnrepair.evolve.stopping import Reason, Stopping
 from dnnrepair.progress import silent
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from dnnrepair.evolve.box import Box
     from dnnrepair.evolve.checkpoint import Checkpoint
+    from dnnrepair.evolve.in_place import InPlace
     from dnnrepair.evolve.start import Start
     from dnnrepair.evolve.strategy import Strategy
     from dnnrepair.progress import Progress
@@ -117,8 +121,9 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         every: generations between two writings, at least 1; the end is written too.
         progress: is told of each generation.
         on_generation: is given the state after each generation.
-        capture: makes a replay of one generation on a CUDA device, as
-            :func:`dnnrepair.kernels.captured` does; no threshold is told then.
+        capture: makes a replay of one generation on a CUDA device; by default
+            :func:`dnnrepair.kernels.captured` if ``evaluate.replayable``. No threshold is told
+            then, and what ``on_generation`` is given is overwritten by the next generation.
 
     Raises:
         SearchInterrupted: on Ctrl-C, a KeyboardInterrupt with the result so far.
@@ -130,6 +135,8 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         message = f"a checkpoint every {every} generations is impossible; set 1 or more"
         raise SettingError(message)
     stopping = stopping or Stopping.arachne()
+    if capture is None and getattr(evaluate, "replayable", False):
+        capture = kernels.captured
     state = strategy.init(seeds, box, start, ahead=16 if capture is None else 1)
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.read(strategy, state)
@@ -200,17 +207,18 @@ class _Run:
         else:
             if self.replay is None:
                 kept = (*self.state.tensors().values(), *self.state.ahead.now)
-                self.replay = self.capture(self._in_place, state=kept)
+                step = partial(self._within, in_place(self.strategy, self.state))
+                self.replay = self.capture(step, state=kept)
             self.replay()
         if self.on_generation is not None:
             self.on_generation(self.state)
 
-    def _in_place(self) -> None:
+    def _within(self, inside: InPlace) -> None:
         """Take the next generation within the tensors of the present one."""
-        static = self.state
-        self._told()
-        static.copy_(self.state)
-        self.state = static
+        trials = inside.ask()
+        inside.tell(trials, self.evaluate(trials))  # type: ignore[call-arg]
+        if self.stopping.singly:
+            self.state.active.logical_and_(~self.stopping.ended(self.state))
 
     def _told(self) -> None:
         trials = self.strategy.ask(self.state)

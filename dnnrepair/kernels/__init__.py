@@ -9,7 +9,7 @@ Triton is imported when a fused evaluator is prepared, never before.
 """
 
 from dnnrepair.kernels.graphs import captured
-from dnnrepair.kernels.launch import available, conv_tail, head, tail
+from dnnrepair.kernels.launch import available, conv_tail, head, interpreted, tail
 from dnnrepair.kernels.screen import Screen, screened
 from dnnrepair.kernels.shape import Shape
 from dnnrepair.kernels.tasks import (
@@ -38,6 +38,7 @@ __all__ = [
     "captured",
     "conv_tail",
     "head",
+    "interpreted",
     "screened",
     "tail",
 ]

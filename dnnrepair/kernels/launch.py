@@ -29,7 +29,7 @@ def available() -> str:
     """
     if find_spec("triton") is None:
         return "Triton is not installed"
-    if _interpreted() or torch.cuda.is_available():
+    if interpreted() or torch.cuda.is_available():
         return ""
     return "there is no CUDA device"
 
@@ -79,9 +79,10 @@ def conv_tail(task: ConvTail, *, precision: str = "ieee") -> ConvEvaluator:
 
 
 def _runs_on(base: Tensor) -> bool:
-    fits = base.dtype == torch.float32 and (base.is_cuda or _interpreted())
+    fits = base.dtype == torch.float32 and (base.is_cuda or interpreted())
     return fits and not available()
 
 
-def _interpreted() -> bool:
+def interpreted() -> bool:
+    """Tell whether Triton interprets kernels on the CPU."""
     return os.environ.get("TRITON_INTERPRET") == "1"

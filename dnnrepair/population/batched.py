@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import torch
@@ -92,6 +94,12 @@ class BatchedEvaluator:
         bounded = isinstance(self.judge.fitness, Weighted) and self.shards.world == 1
         return self.abandon and bounded and len(self.blocks) > 1 and self.fused is None
 
+    @property
+    def replayable(self) -> bool:
+        """Whether a generation is a few kernels, whose launches take longer than they do."""
+        here = self.fused is not None and self.originals.is_cuda
+        return here and self.shards.world == 1
+
     @torch.no_grad()
     @full_precision()
     def __call__(self, values: Tensor, threshold: Tensor | None = None) -> Tensor:
@@ -104,8 +112,7 @@ class BatchedEvaluator:
             message = f"values are of {searches} searches, the fitness weighs inputs for {known}"
             raise SettingError(message)
         wanted = threshold.reshape(-1) if threshold is not None and self.abandons else None
-        search_of = torch.arange(len(flat), device=flat.device) // (len(flat) // searches)
-        sums = self._fitting(lambda: self._sums(flat, search_of, wanted))
+        sums = self._fitting(lambda: self._sums(flat, searches, wanted))
         return self.judge.total(sums).view(values.shape[:-1])
 
     @torch.no_grad()
@@ -131,21 +138,25 @@ class BatchedEvaluator:
             raise SettingError(message)
         return self._fitting(lambda: self._logits(values))
 
-    def _sums(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
+    def _sums(self, values: Tensor, searches: int, threshold: Tensor | None) -> Tensor:
         """Return the weighted sums ``(F, P)`` over all inputs, as whole numbers of 2^-24."""
-        if self.fused is not None:
-            change = self.suffix.chunk(values).change
-            mine = (
-                torch.stack([one(change).fitness for one in self.fused])
-                .mul(SCALE)
-                .sum(0, keepdim=True)
-            )
-        else:
+        if self.fused is not None and self.dropped.keep is None:
+            return self.shards.sum(self._by_kernels(values))  # where every small operation counts
+        search_of = torch.arange(len(values), device=values.device) // (len(values) // searches)
+        if self.fused is None:
             mine = self._by_block(values, search_of, threshold)
+        else:
+            mine = self._by_kernels(values)
         return self.shards.sum(mine) + self.dropped.sums[:, search_of]
 
-    def _by_block(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
+    def _by_kernels(self, values: Tensor) -> Tensor:
         """Return the sums over this process's inputs."""
+        assert self.fused is not None  # asked for only then  # noqa: S101
+        change = self.suffix.chunk(values).change
+        return reduce(add, (one(change).fitness for one in self.fused)).mul(SCALE).unsqueeze(0)
+
+    def _by_block(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
+        """Return the same, block by block of inputs."""
         terms = len(self.dropped.sums)
         sums = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
         alive = torch.arange(len(values), device=values.device)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_fused_kernels_pass_their_tests_in_the_interpreter() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "tests/kernels/test_fused.py"],
+        [*command, "tests/kernels/test_fused.py", "tests/kernels/test_generations.py"],
         cwd=ROOT,
         env={**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,

@@ -104,6 +104,9 @@ def test_blocks_keep_the_device_busy_and_registers_free(
 TYPES = {"order": "*i32", "starts": "*i32", "class_of": "*i32", "labels": "*i32"}
 TYPES |= {"sums": "*i64", "verdicts": "*u8", "slope": "fp32"}
 TYPES |= dict.fromkeys("PNKUCSH", "i32") | {"EACH": "i32"}
+TYPES |= {"seeds": "*i64", "generation": "*i64", "donors": "*i64", "stale": "*i64", "age": "*i64"}
+TYPES |= {"crosses": "*u8", "active": "*u8", "CHANCE": "i64", "BOUNDS": "i32"}
+TYPES |= dict.fromkeys(("dither", "found", "fitness", "best"), "*fp64")
 SCORED = {"BP": 4, "BN": 128, "WRITE": True}
 TILE = {"NAME": "relu", "BP": 8, "BN": 16, "BK": 32, "BH": 128}
 
@@ -146,3 +149,16 @@ def test_kernels_compile_for_hopper(kind: str) -> None:
     assert ("atom" in text or "red.global" in text) == (kind in {"head", "tail"})
     assert not [line for line in text.splitlines() if "atom" in line and ".f32" in line]
     assert ("wgmma.mma_async" in text) == (kind in {"tf32", "bf16"})
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("name", ["ask", "tell", "draw"])
+@pytest.mark.parametrize("block", [{"BP": 32, "BK": 16}, {"BP": 4, "BK": 1}])
+def test_the_kernels_of_a_generation_compile_for_hopper(name: str, block: dict[str, int]) -> None:
+    from dnnrepair.kernels import generations
+
+    options = block | {"draw": {"STREAM": 1}, "tell": {"BEST": 1024}}.get(name, {})
+    text = compiled(getattr(generations, f"{name}_program"), options, 4)
+    assert ".target sm_90" in text
+    assert "fma" not in text  # sums of products are rounded as torch rounds them
