@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dnnrepair.bench.recipes import Recipe
     from dnnrepair.bench.timing import Effort
     from dnnrepair.bench.workloads import Workload
-    from dnnrepair.population import Evaluator
+    from dnnrepair.population import Evaluator, EvaluatorSettings
 
 NAIVE, CACHED, VMAP, OURS, SEARCH = "naive", "cached prefix", "vmap", "ours", "search"
 BLOCKED = ", blocked"
@@ -149,13 +149,14 @@ def measure(
     ]
 
 
-def prepared(workload: Workload) -> Evaluator:
+def prepared(workload: Workload, settings: EvaluatorSettings | None = None) -> Evaluator:
     """Return the evaluator of a workload."""
     subject = subject_of(
         workload.module, (workload.inputs, workload.labels), task="classify", loss="cross_entropy"
     )
     assert subject.samples is not None  # the workload's own  # noqa: S101
-    return prepare(subject, workload.places, subject.samples, Arachne(workload.weights))
+    fitness = Arachne(workload.weights)
+    return prepare(subject, workload.places, subject.samples, fitness, settings)
 
 
 def disagreement(evaluator: Evaluator, oracle: Turns) -> tuple[float, int]:

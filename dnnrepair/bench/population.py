@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dnnrepair.bench import population_cuda
+from dnnrepair.bench import population_cuda, population_screen
 from dnnrepair.bench.contest import BLOCKED, CACHED, NAIVE, OURS, SEARCH, VMAP, measure
 from dnnrepair.bench.recipes import RECIPES
 from dnnrepair.bench.requirements import figures
@@ -87,6 +87,7 @@ def on_cuda(options: BenchOptions) -> BenchResult:
     device = torch.device("cuda", torch.cuda.current_device())
     name = torch.cuda.get_device_name(device)
     rows = population_cuda.measure(device, options.seed)
+    rows += population_screen.measure(device, options.seed)
     tables = (population_cuda.table(rows, name),)
     return BenchResult("population", tables, population_cuda.figures(rows, name))
 

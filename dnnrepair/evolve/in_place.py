@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -109,7 +108,7 @@ class Fused:
         low, high = self.bounds
         trials = torch.empty_like(population)
         sizes = (*population.shape, low.shape[-1] if low.dim() > 1 else 0)
-        self._launch(generations.ask_program)(population, *self._drawn(), low, high, trials, *sizes)
+        self._launch(generations.ask_program, population, *self._drawn(), low, high, trials, *sizes)
         return trials
 
     def tell(self, trials: Tensor, fitness: Tensor) -> None:
@@ -118,7 +117,8 @@ class Fused:
 
         state = self.state
         found = checked(state, trials, fitness).contiguous()
-        self._launch(generations.tell_program)(
+        self._launch(
+            generations.tell_program,
             trials.contiguous(),
             found,
             *(state.population, state.fitness, state.generation),
@@ -126,7 +126,8 @@ class Fused:
             *state.population.shape[1:],
             BEST=_BEST,
         )
-        self._launch(generations.draw_program)(
+        self._launch(
+            generations.draw_program,
             *(state.seeds, state.generation, self.dither),
             *self._drawn(),
             self.chance,
@@ -138,5 +139,6 @@ class Fused:
         scale, donors, crosses = numbers(self.state)
         return scale, donors, crosses.view(torch.uint8)
 
-    def _launch(self, program: Any) -> Any:  # noqa: ANN401 - Triton's own kind of function
-        return partial(program[self.grid], **self.block, enable_fp_fusion=False)
+    def _launch(self, program: Any, *arguments: Any, **constants: Any) -> None:  # noqa: ANN401 - Triton's
+        with torch.cuda.device_of(self.dither):
+            program[self.grid](*arguments, **constants, **self.block, enable_fp_fusion=False)

@@ -57,18 +57,19 @@ class Points:
         sums = torch.zeros(count, dtype=torch.int64, device=changes.device)
         size = (count, inputs) if verdicts else (1,)
         right = torch.empty(size, dtype=torch.uint8, device=changes.device)
-        program[(-(-inputs // shape.inputs), -(-count // shape.candidates))](
-            changes.float().contiguous(),
-            *given.tensors,
-            *(self.labels, self.weights, sums, right),
-            *(count, inputs, weights, given.rows, count // searches),
-            **given.options,
-            BP=shape.candidates,
-            BN=shape.inputs,
-            WRITE=verdicts,
-            num_warps=shape.warps,
-            enable_fp_fusion=False,
-        )
+        with torch.cuda.device_of(changes):
+            program[(-(-inputs // shape.inputs), -(-count // shape.candidates))](
+                changes.float().contiguous(),
+                *given.tensors,
+                *(self.labels, self.weights, sums, right),
+                *(count, inputs, weights, given.rows, count // searches),
+                **given.options,
+                BP=shape.candidates,
+                BN=shape.inputs,
+                WRITE=verdicts,
+                num_warps=shape.warps,
+                enable_fp_fusion=False,
+            )
         return Scores(sums * self.unit, right if verdicts else None)
 
 
@@ -200,14 +201,15 @@ class FusedConv:
         out = self.tensors[5].new_empty(count, inputs, columns)
         tiles = ((inputs, CONV.inputs), (count, CONV.candidates), (columns, self.options["BH"]))
         program: Any = convolution.conv_program
-        program[tuple(-(-size // tile) for size, tile in tiles)](
-            changes.float().contiguous(),
-            *self.tensors,
-            out,
-            *(count, inputs, weights, units, space, columns),
-            **self.options,
-            num_warps=CONV.warps,
-        )
+        with torch.cuda.device_of(changes):
+            program[tuple(-(-size // tile) for size, tile in tiles)](
+                changes.float().contiguous(),
+                *self.tensors,
+                out,
+                *(count, inputs, weights, units, space, columns),
+                **self.options,
+                num_warps=CONV.warps,
+            )
         return out
 
 

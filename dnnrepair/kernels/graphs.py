@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,18 @@ def captured(
     if not torch.cuda.is_available():
         return step
     torch.cuda.init()
+    with torch.cuda.device_of(state[0]) if state else nullcontext():
+        return _replayed(step, warmup, state, generators, notes)
+
+
+def _replayed(
+    step: Callable[[], None],
+    warmup: int,
+    state: Sequence[Tensor],
+    generators: Sequence[torch.Generator],
+    notes: list[str] | None,
+) -> Callable[[], None]:
+    """Do so on the current device: a stream captures what is done on its own device only."""
     default = torch.cuda.default_generators[torch.cuda.current_device()]
     sources = list({id(source): source for source in (default, *generators)}.values())
     fresh = [source.clone_state() for source in sources]

@@ -101,10 +101,12 @@ class Suffix:
         run = _Run(self, frame, self.chunk(self.originals.unsqueeze(0)))
         waiting = iter(self.steps)
         step = next(waiting, None)
+        inside = {s.node for s in self.steps[: self.opening.length - 1]} if self.opening else set()
         for node, live in self.program.walk(inputs):
             frame.live = live
             if step is not None and node is step.node:
                 run.step(step)
+                run.largest = 0 if node in inside else run.largest  # values that are never whole
                 step = next(waiting, None)
             if node.name == self.program.sites.output:
                 frame.kept[PREDICTION] = owned(live[node.name])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from dnnrepair.bench import population_cuda
+from dnnrepair.bench import population_cuda, population_screen
 from dnnrepair.bench.contest import prepared
 from dnnrepair.bench.population_cuda import (
     BOUNDS,
@@ -21,6 +21,7 @@ from dnnrepair.bench.population_cuda import (
     table,
     wall_rate,
 )
+from dnnrepair.bench.population_screen import Screening
 from dnnrepair.bench.recipes import RECIPES
 from dnnrepair.bench.searches import ground
 from dnnrepair.bench.workloads import prepare
@@ -81,6 +82,8 @@ def test_rates_are_judged_on_the_device_that_they_are_required_of() -> None:
     assert met == [True, False, None, None, None, False]
     assert [figure.met for figure in figures(rows, "another")] == [None] * 5 + [False]
     assert figures(rows, "another")[0].value == 5e6
+    screened = replace(ROW, rate=7e6, screen="tf32")
+    assert figures([ROW, screened, ROW], "another")[0].value == 7e6
     unmeasured = figures((), "")
     assert len(unmeasured) == len(BOUNDS) + 1
     assert all(figure.value is None and figure.met is None for figure in unmeasured)
@@ -88,7 +91,35 @@ def test_rates_are_judged_on_the_device_that_they_are_required_of() -> None:
 
 def test_the_table_says_why_nothing_was_captured() -> None:
     found = table([ROW, replace(ROW, share=0.5, notes=("no graph",))], "a device")
-    assert [row[3:] for row in found.rows] == [
+    assert [row[4:] for row in found.rows] == [
         ("-", "1.0e-09", "-"),
         ("50%", "1.0e-09", "no graph"),
     ]
+
+
+def test_a_screen_finds_what_a_search_without_finds() -> None:
+    workload = prepare(next(r for r in RECIPES if r.name == "conv, 2 channels"), 20, seed=0)
+    exact = prepared(workload)
+
+    class Rounded:
+        def __call__(self, given: Tensor) -> Tensor:
+            return exact(given).bfloat16().double()
+
+    mine = Screening.of(workload, Rounded(), exact, 8, CPU)  # type: ignore[arg-type]
+    assert mine.slack > 0
+    found: list[Tensor] = []
+    for _ in range(12):
+        mine.step()
+        found.append(mine.fitness.clone())
+    assert 8 <= mine.survived < mine.all == 12 * 8
+    box, start = ground(workload)
+    stopping = Stopping(generations=11)
+    usual = search(Rand1Bin(candidates=8), exact, box, (0,), start=start, stopping=stopping)
+    assert torch.equal(found[-1], usual.state.fitness)
+
+
+def test_every_precision_has_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(population_cuda, "_CALLS", 1)
+    rows = list(population_screen.rows_of(RECIPES[0], 16, (4,), CPU, seed=0))
+    assert [row.screen for row in rows] == ["tf32", "bf16"]
+    assert all(row.rate > 0 and "evaluated again" in row.notes[0] for row in rows)

@@ -53,6 +53,21 @@ class Source:
         self.rng, self.replaced = other.rng, True
 
 
+class DeviceOf:
+    """Puts the device of a tensor in the place of the current one."""
+
+    current: torch.Tensor | None = None
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    def __enter__(self) -> None:
+        DeviceOf.current = self.tensor
+
+    def __exit__(self, *_: object) -> None:
+        DeviceOf.current = None
+
+
 class Graph:
     replay = staticmethod(lambda: None)
 
@@ -77,6 +92,7 @@ def fake_cuda(error: Exception | None) -> Any:
         Stream=Stream,
         CUDAGraph=Graph,
         current_stream=Stream,
+        device_of=DeviceOf,
         stream=lambda _: nullcontext(),
         synchronize=lambda: None,
         graph=graph,
@@ -95,6 +111,7 @@ def test_warming_up_leaves_no_trace(
     generators: Any = (source,)
 
     def step() -> None:
+        assert DeviceOf.current is values
         calls.append(1)
         values.add_(torch.rand(3, generator=source.rng))
 

@@ -111,6 +111,16 @@ def test_a_convolution_and_the_linear_layer_behind_it_are_one(activation: nn.Mod
     torch.testing.assert_close(fused(values), plain(values), rtol=1e-6, atol=1e-6)
 
 
+def test_what_a_kernel_never_writes_makes_no_chunk_smaller() -> None:
+    layers = (nn.Unflatten(1, (2, 3)), nn.Conv1d(2, 5, 3, padding=1), nn.ReLU(), nn.Flatten())
+    module = nn.Sequential(*layers, nn.Linear(15, 2), nn.ReLU(), nn.Linear(2, 4))
+    places = [Place("1.weight", (unit, 0, 0)) for unit in (0, 3)]
+    fused, plain = pair(module, places, Arachne(torch.rand(60)))
+    inputs = (torch.randn(16, 6),)
+    assert plain.suffix.record(inputs).largest == 16 * 2 * 3  # two channels
+    assert fused.suffix.record(inputs).largest == 16 * 4  # the logits
+
+
 def test_a_precision_that_no_kernel_has_is_refused() -> None:
     with pytest.raises(SettingError, match="known: ieee, tf32"):
         EvaluatorSettings(precision="fp8")
