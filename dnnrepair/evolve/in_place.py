@@ -42,7 +42,8 @@ def in_place(strategy: Strategy, state: State) -> InPlace:
         state: of that strategy, with the numbers of one generation drawn ahead.
     """
     on_device = state.population.is_cuda or kernels.interpreted()
-    if isinstance(strategy, Rand1Bin) and on_device and not kernels.available():
+    plain = all(x.is_contiguous() for x in (*state.tensors().values(), *state.ahead.now))
+    if isinstance(strategy, Rand1Bin) and on_device and plain and not kernels.available():
         return Fused.of(strategy, state)
     return Plain(strategy, state)
 

@@ -40,9 +40,10 @@ def fused_blocks(
     """
     if not runs_fused(suffix.originals, force):
         return None
-    plain = judge.by_class and type(judge.fitness) is Arachne
-    pattern = _Pattern.of(suffix) if plain else None
-    if pattern is None or any(block.targets.dim() != 1 or block.away for block in blocks):
+    known = judge.by_class and type(judge.fitness) is Arachne
+    pattern = _Pattern.of(suffix) if known else None
+    plain = bool(blocks) and all(block.targets.dim() == 1 and not block.away for block in blocks)
+    if pattern is None or not plain:
         return None
     found = [pattern.evaluator(suffix, block) for block in blocks]
     return None if any(one is None for one in found) else [one for one in found if one]

@@ -74,6 +74,20 @@ def test_kernels_agree_with_the_graph(name: str, places: list[Place], searches: 
     torch.testing.assert_close(fused(values), plain(values), rtol=1e-6, atol=1e-6)
 
 
+def test_nothing_is_fused_where_every_input_is_certain() -> None:
+    module = network(nn.ReLU()).eval()
+    inputs = torch.randn(60, 6)
+    subject = subject_of(module, (inputs, module(inputs).argmax(1)))
+    assert subject.samples is not None
+    weights = torch.rand(60)
+    own = torch.tensor([subject.tensors[place.tensor][place.index] for place in FIRST])
+    settings = EvaluatorSettings(fused=True, box=(own - 1e-9, own + 1e-9))
+    found = prepare(subject, FIRST, subject.samples, Arachne(weights), settings)
+    assert isinstance(found, BatchedEvaluator)
+    assert not found.blocks
+    torch.testing.assert_close(float(found(own.unsqueeze(0))), float(weights.sum()))
+
+
 def test_other_suffixes_and_fitnesses_take_the_graph() -> None:
     weights = torch.ones(60)
     deep = nn.Sequential(network(nn.ReLU()), nn.ReLU(), nn.Linear(4, 4))
