@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 import torch
+from torch import nn
 
+from dnnrepair import kernels
+from dnnrepair.evolve import Box, Rand1Bin, Stopping, search
+from dnnrepair.fitness import Arachne
 from dnnrepair.kernels import Scoring, Tail, available, captured, tail
 from dnnrepair.kernels.reference import TailReference
+from dnnrepair.population import Place, prepare
+from dnnrepair.subject import subject_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -69,6 +80,38 @@ def test_a_captured_search_goes_the_way_of_the_plain_one() -> None:
         return place
 
     assert torch.equal(search(5, capture=True), search(5, capture=False))
+
+
+def test_a_search_replays_its_generations_and_finds_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 4)).eval()
+    data = (torch.randn(500, 6, generator=rng), torch.randint(4, (500,), generator=rng))
+    subject = subject_of(module.cuda(), data)
+    assert subject.samples is not None
+    places = [Place("0.weight", (unit, 1)) for unit in range(5)]
+    evaluator = prepare(subject, places, subject.samples, Arachne(torch.rand(2, 500)))
+    box = Box(evaluator.originals - 1, evaluator.originals + 1)
+    replayed: list[int] = []
+
+    def noting(step: Callable[[], None], *, state: Sequence[torch.Tensor]) -> Callable[[], None]:
+        run = captured(step, state=state)
+        assert run is not step
+        replayed.append(1)
+        return run
+
+    def found(evaluate: Any) -> Any:
+        stopping = Stopping(generations=30, patience=20)
+        return search(Rand1Bin(candidates=20), evaluate, box, (0, 1), stopping=stopping)
+
+    monkeypatch.setattr(kernels, "captured", noting)
+    mine = found(evaluator)
+    plain = found(lambda values: evaluator(values))  # unknown to it  # noqa: PLW0108
+    assert replayed == [1]
+    assert torch.equal(mine.best, plain.best)
+    assert torch.equal(mine.state.population, plain.state.population)
+    assert mine.generations == plain.generations
 
 
 def test_a_step_that_waits_for_the_device_is_not_captured() -> None:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dnnrepair.evolve import Box, Rand1Bin, Shade
+from dnnrepair.evolve import Box, Rand1Bin, Shade, Stopping, search
 from dnnrepair.evolve.in_place import Fused, Plain, in_place
+from dnnrepair.fitness import Arachne
+from dnnrepair.population import EvaluatorSettings, Place, prepare
+from dnnrepair.subject import subject_of
+
+if TYPE_CHECKING:
+    from dnnrepair.evolve import Result
+    from dnnrepair.evolve.driver import Capture
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -51,7 +59,7 @@ def begun(case: dict[str, Any], device: str = DEVICE) -> tuple[Rand1Bin, Any]:
 
 
 @on_device
-@settings(max_examples=40, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=25, phases=(Phase.explicit, Phase.generate))
 @given(
     st.fixed_dictionaries(
         {
@@ -72,15 +80,15 @@ def test_three_kernels_are_a_generation(case: dict[str, Any]) -> None:
 
 @on_device
 def test_more_candidates_than_one_program_looks_at() -> None:
-    check(SMALL | {"candidates": 1100, "weights": 1, "searches": 2})
+    check(SMALL | {"candidates": 1100, "weights": 1, "searches": 2}, generations=1)
 
 
-def check(case: dict[str, Any]) -> None:
+def check(case: dict[str, Any], generations: int = GENERATIONS) -> None:
     strategy, plain = begun(case)
     _, mine = begun(case)
     one, other = Plain(strategy, plain), in_place(strategy, mine)
     assert isinstance(other, Fused)
-    for generation in range(GENERATIONS):
+    for generation in range(generations):
         trials, found = one.ask(), other.ask()
         assert torch.equal(trials, found)
         fitness = -trials.double().square().sum(-1)
@@ -102,6 +110,34 @@ def test_other_strategies_go_their_own_way() -> None:
     box = Box(torch.zeros(3, device=DEVICE), torch.ones(3, device=DEVICE))
     strategy = Shade(candidates=8)
     assert isinstance(in_place(strategy, strategy.init([1], box, ahead=1)), Plain)
+
+
+@on_device
+def test_a_search_in_place_finds_what_one_by_torch_finds() -> None:
+    """Evaluated by kernels, asked and told by kernels, as a CUDA graph replays it."""
+    rng = torch.Generator().manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 4)).eval()
+    data = (torch.randn(40, 6, generator=rng), torch.randint(4, (40,), generator=rng))
+    subject = subject_of(module.to(DEVICE), data)
+    assert subject.samples is not None
+    places = [Place("0.weight", (unit, 1)) for unit in range(3)]
+    fitness = Arachne(torch.rand(2, 40, generator=rng))
+    evaluator = prepare(subject, places, subject.samples, fitness, EvaluatorSettings(fused=True))
+    box = Box(evaluator.originals - 1, evaluator.originals + 1)
+    stopping = Stopping(generations=8, patience=2)
+
+    def found(capture: Capture | None) -> Result:
+        evaluate = evaluator.__call__  # of which no search knows that it can be replayed
+        strategy = Rand1Bin(candidates=10)
+        return search(strategy, evaluate, box, (0, 1), stopping=stopping, capture=capture)
+
+    mine, plain = found(lambda step, *, state: step), found(None)  # noqa: ARG005 - its name
+    assert isinstance(in_place(Rand1Bin(candidates=10), mine.state), Fused)
+    assert torch.equal(mine.best, plain.best)
+    for name, value in plain.state.tensors().items():
+        assert torch.equal(mine.state.tensors()[name], value), name
+    assert mine.reasons == plain.reasons
+    assert mine.generations == plain.generations
 
 
 class Operations(TorchDispatchMode):
