@@ -17,6 +17,7 @@ from dnnrepair.population.compiled import Compiler
 from dnnrepair.population.fused import fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
+from dnnrepair.population.tally import Tally
 from dnnrepair.population.values import Sparse
 
 if TYPE_CHECKING:
@@ -157,37 +158,13 @@ class BatchedEvaluator:
 
     def _by_block(self, values: Tensor, search_of: Tensor, threshold: Tensor | None) -> Tensor:
         """Return the same, block by block of inputs."""
-        terms = len(self.dropped.sums)
-        sums = torch.zeros(terms, len(values), dtype=torch.float64, device=values.device)
-        alive = torch.arange(len(values), device=values.device)
-        left = sum(map(_most, self.blocks)) if threshold is not None else 0
+        tally = Tally.of(self.judge, self.dropped.sums, self.blocks, search_of, threshold)
         for block in self.blocks:
-            if threshold is not None:
-                alive = self._hopeful(sums, alive, search_of, threshold, left)
-                left = left - _most(block)
             there = block.there()
-            for part in self._chunks(alive):
+            for part in self._chunks(tally.enter(block)):
                 weights = self._weights(there, search_of[part])
-                sums[:, part] += self._judged(values[part], there, weights)[1]
-        if threshold is not None:
-            hopeless = torch.ones(len(values), dtype=torch.bool, device=values.device)
-            hopeless[alive] = False
-            sums[:, hopeless] = -torch.inf
-        return sums
-
-    def _hopeful(
-        self,
-        sums: Tensor,
-        alive: Tensor,
-        search_of: Tensor,
-        threshold: Tensor,
-        left: Tensor | int,
-    ) -> Tensor:
-        """Return those of the candidates that would reach their threshold if all went well."""
-        assert isinstance(left, Tensor)  # of at least one block  # noqa: S101
-        best = sums + (left + self.dropped.sums)[:, search_of]
-        hopeless = self.judge.total(best) < threshold  # NaN compares false: nothing is abandoned
-        return alive[~hopeless[alive]]
+                tally.sums[:, part] += self._judged(values[part], there, weights)[1]
+        return tally.result()
 
     def _weights(self, block: Block, search_of: Tensor) -> Tensor:
         """Return the weights ``(F, n)``, or ``(F, p, n)`` where searches differ."""
@@ -277,8 +254,3 @@ class BatchedEvaluator:
             raise error
         self.notes.append(f"memory was short: {self.block // 2} inputs at a time")
         self._lay_out(self.block // 2)
-
-
-def _most(block: Block) -> Tensor:
-    """Return the most that a block can add, ``(F, S)``: its weights, rounded as terms of 1 are."""
-    return block.weights.round().sum(-1, dtype=torch.float64)
