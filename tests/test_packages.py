@@ -38,11 +38,12 @@ LAYERS = (
     ("dnnrepair.probes",),
     ("dnnrepair.subject",),
     (),  # everything that is not named here: the network, its data and how they are loaded
+    ("dnnrepair.evolve",),
     ("dnnrepair.kernels",),
     ("dnnrepair.repair_report",),
     ("dnnrepair.patch_report", "dnnrepair.swap_report", "dnnrepair.fairness_report"),
     ("dnnrepair.report", "dnnrepair.evidence", "dnnrepair.verdict", "dnnrepair.suspicion"),
-    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate", "dnnrepair.evolve"),
+    ("dnnrepair.finding", "dnnrepair.observation", "dnnrepair.rate"),
     ("dnnrepair.sites", "dnnrepair.files", "dnnrepair.registry", "dnnrepair.progress"),
     ("dnnrepair.settings",),
     ("dnnrepair.plain",),

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from dnnrepair import kernels
 from dnnrepair.errors import SettingError
 from dnnrepair.evolve.in_place import in_place
 from dnnrepair.evolve.state import State  # noqa: TC001 - a field of a dataclass
 from dnnrepair.evolve.stopping import Reason, Stopping
+from dnnrepair.kernels import captured
 from dnnrepair.progress import silent
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def search(  # noqa: PLR0913 - what is searched for, and how one is told
         raise SettingError(message)
     stopping = stopping or Stopping.arachne()
     if capture is None and getattr(evaluate, "replayable", False):
-        capture = kernels.captured
+        capture = captured
     state = strategy.init(seeds, box, start, ahead=16 if capture is None else 1)
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.read(strategy, state)

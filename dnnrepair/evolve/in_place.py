@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from dnnrepair import kernels
 from dnnrepair.evolve.rand1bin import Rand1Bin, numbers
 from dnnrepair.evolve.strategy import STREAM, checked
+from dnnrepair.kernels import available, interpreted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,9 +41,9 @@ def in_place(strategy: Strategy, state: State) -> InPlace:
         strategy: how to search.
         state: of that strategy, with the numbers of one generation drawn ahead.
     """
-    on_device = state.population.is_cuda or kernels.interpreted()
+    on_device = state.population.is_cuda or interpreted()
     plain = all(x.is_contiguous() for x in (*state.tensors().values(), *state.ahead.now))
-    if isinstance(strategy, Rand1Bin) and on_device and plain and not kernels.available():
+    if isinstance(strategy, Rand1Bin) and on_device and plain and not available():
         return Fused.of(strategy, state)
     return Plain(strategy, state)
 

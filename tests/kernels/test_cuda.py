@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from dnnrepair import kernels
 from dnnrepair.evolve import Box, Rand1Bin, Stopping, search
 from dnnrepair.fitness import Arachne
 from dnnrepair.kernels import Scoring, Tail, available, captured, tail
@@ -105,7 +104,7 @@ def test_a_search_replays_its_generations_and_finds_the_same(
         stopping = Stopping(generations=30, patience=20)
         return search(Rand1Bin(candidates=20), evaluate, box, (0, 1), stopping=stopping)
 
-    monkeypatch.setattr(kernels, "captured", noting)
+    monkeypatch.setattr("dnnrepair.evolve.driver.captured", noting)
     mine = found(evaluator)
     plain = found(lambda values: evaluator(values))  # unknown to it  # noqa: PLW0108
     assert replayed == [1]
