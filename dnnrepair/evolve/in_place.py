@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from dnnrepair.evolve.rand1bin import Rand1Bin, numbers
 from dnnrepair.evolve.strategy import STREAM, checked
-from dnnrepair.kernels import available, interpreted
+from dnnrepair.kernels import available, differing, interpreted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
     from dnnrepair.evolve.state import State
@@ -44,8 +48,27 @@ def in_place(strategy: Strategy, state: State) -> InPlace:
     on_device = state.population.is_cuda or interpreted()
     plain = all(x.is_contiguous() for x in (*state.tensors().values(), *state.ahead.now))
     if isinstance(strategy, Rand1Bin) and on_device and plain and not available():
-        return Fused.of(strategy, state)
+        reason = _distrust(strategy, state)
+        if not reason:
+            return Fused.of(strategy, state)
+        warnings.warn(f"searching without fused kernels: {reason}", stacklevel=2)
     return Plain(strategy, state)
+
+
+def _distrust(strategy: Rand1Bin, state: State) -> str:
+    """Return why the kernels are not to be used here: one generation is compared."""
+
+    def found(kind: Callable[[State], InPlace]) -> Iterator[Tensor]:
+        held = {name: value.clone() for name, value in state.tensors().items()}
+        copy = state.holding(held, strategy.drawing(state))
+        inside = kind(copy)
+        trials = inside.ask()
+        inside.tell(trials, trials.sum(-1, dtype=torch.float64))
+        yield from (trials, *copy.tensors().values(), *copy.ahead.now)
+
+    return differing(
+        lambda: found(partial(Fused.of, strategy)), lambda: found(partial(Plain, strategy))
+    )
 
 
 @dataclass(frozen=True, slots=True)

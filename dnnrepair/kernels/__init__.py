@@ -22,6 +22,7 @@ from dnnrepair.kernels.tasks import (
     Scoring,
     Tail,
 )
+from dnnrepair.kernels.trust import differing
 
 __all__ = [
     "Activation",
@@ -37,6 +38,7 @@ __all__ = [
     "available",
     "captured",
     "conv_tail",
+    "differing",
     "head",
     "interpreted",
     "screened",

@@ -13,8 +13,9 @@ from torch import Tensor
 from dnnrepair.backends import full_precision
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness.fitness import SCALE, Weighted
+from dnnrepair.kernels import differing
 from dnnrepair.population.compiled import Compiler
-from dnnrepair.population.fused import fused_blocks
+from dnnrepair.population.fused import TOLERANCE, fused_blocks
 from dnnrepair.population.memory import TooLargeError, fitting
 from dnnrepair.population.places import check_values
 from dnnrepair.population.tally import Tally
@@ -232,6 +233,22 @@ class BatchedEvaluator:
             self._halve_block(error)
             return
         self.fused = fused_blocks(self.suffix, self.judge, self.blocks, force=self.fuse)
+        if self.fused is not None and not self.backend and (reason := self._distrust()):
+            self.fused = None
+            self.notes.append(f"evaluating without fused kernels: {reason}")
+
+    @torch.no_grad()
+    @full_precision()
+    def _distrust(self) -> str:
+        """Return why the kernels are not to be used: what they answer is compared once."""
+        searches = self.judge.fitness.weights.shape[1]
+        values = (1.01 * self.originals + 0.01).expand(searches, -1)
+        search_of = torch.arange(searches, device=values.device)
+        return differing(
+            lambda: self._by_kernels(values),
+            lambda: self._by_block(values, search_of, None),
+            TOLERANCE,
+        )
 
     def _fitting(self, work: Callable[[], Tensor]) -> Tensor:
         """Do some work; where memory does not suffice, halve the chunk, then the block."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dnnrepair.population.suffix import Suffix
 
 PREDICTION = "prediction"  # under this key a frame keeps that of the unpatched network
+TOLERANCE = 1e-3  # of a fitness; where rounding decides a verdict, kernels may differ rightly
 PASSING = frozenset({"dropout", "contiguous", "clone", "detach", "alias", "identity"})
 _SLOPES = {"leaky_relu": ("negative_slope", 0.01), "elu": ("alpha", 1.0)}
 

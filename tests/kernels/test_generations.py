@@ -59,7 +59,7 @@ def begun(case: dict[str, Any], device: str = DEVICE) -> tuple[Rand1Bin, Any]:
 
 
 @on_device
-@settings(max_examples=25, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=15, phases=(Phase.explicit, Phase.generate))
 @given(
     st.fixed_dictionaries(
         {
@@ -106,6 +106,23 @@ def check(case: dict[str, Any], generations: int = GENERATIONS) -> None:
 
 
 @on_device
+@pytest.mark.parametrize("reason", ["find otherwise", "fail here"])
+def test_kernels_that_do_not_work_here_are_not_used(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(*_: Any, **__: Any) -> None:
+        if reason == "fail here":
+            raise RuntimeError
+
+    strategy, state = begun(SMALL)
+    before = {name: value.clone() for name, value in state.tensors().items()}
+    monkeypatch.setattr(Fused, "_launch", launch)
+    with pytest.warns(UserWarning, match=reason):
+        assert isinstance(in_place(strategy, state), Plain)
+    assert all(torch.equal(value, before[name]) for name, value in state.tensors().items())
+
+
+@on_device
 def test_other_strategies_go_their_own_way() -> None:
     box = Box(torch.zeros(3, device=DEVICE), torch.ones(3, device=DEVICE))
     strategy = Shade(candidates=8)
@@ -124,7 +141,7 @@ def test_a_search_in_place_finds_what_one_by_torch_finds() -> None:
     fitness = Arachne(torch.rand(2, 40, generator=rng))
     evaluator = prepare(subject, places, subject.samples, fitness, EvaluatorSettings(fused=True))
     box = Box(evaluator.originals - 1, evaluator.originals + 1)
-    stopping = Stopping(generations=8, patience=2)
+    stopping = Stopping(generations=5, patience=1)
 
     def found(capture: Capture | None) -> Result:
         evaluate = evaluator.__call__  # of which no search knows that it can be replayed

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import nn
 
+from dnnrepair import kernels
 from dnnrepair.errors import SettingError
 from dnnrepair.fitness import Arachne, Margin
-from dnnrepair.kernels import screened
-from dnnrepair.population import EvaluatorSettings, Place, prepare
+from dnnrepair.kernels import ConvTail, Scores, screened
+from dnnrepair.kernels.reference import ConvReference
+from dnnrepair.population import EvaluatorSettings, Place, batched, prepare
 from dnnrepair.population.batched import BatchedEvaluator
 from dnnrepair.subject import subject_of
 
@@ -72,6 +74,55 @@ def test_kernels_agree_with_the_graph(name: str, places: list[Place], searches: 
     shape = (searches, 5) if searches > 1 else (5,)
     values = fused.originals + torch.randn(*shape, len(places))
     torch.testing.assert_close(fused(values), plain(values), rtol=1e-6, atol=1e-6)
+
+
+def failing(_changes: torch.Tensor, **_: object) -> Scores:
+    message = "no kernel image is available\nfor execution"
+    raise RuntimeError(message)
+
+
+def lying(changes: torch.Tensor, **_: object) -> Scores:
+    return Scores(torch.full((len(changes),), torch.nan, dtype=torch.float64), None)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        (failing, "they fail here (no kernel image is available)"),
+        (lying, "they find otherwise than torch does"),
+    ],
+)
+@pytest.mark.parametrize("searches", [1, 3])
+def test_kernels_that_do_not_work_here_are_not_used(
+    kernel: Any, reason: str, searches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batched, "fused_blocks", lambda *_, force: [kernel] if force else None)
+    weights = torch.rand(searches, 60)
+    mine, plain = pair(network(nn.ReLU()), FIRST, Arachne(weights))
+    assert mine.notes == [f"evaluating without fused kernels: {reason}"]
+    assert mine.fused is None
+    values = mine.originals + torch.randn(searches, 5, len(FIRST))
+    values = values if searches > 1 else values[0]
+    assert torch.equal(mine(values), plain(values))
+
+
+def test_a_convolution_that_does_not_work_here_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layers = (nn.Unflatten(1, (2, 3)), nn.Conv1d(2, 5, 3, padding=1), nn.ReLU(), nn.Flatten())
+    module = nn.Sequential(*layers, nn.Linear(15, 4))
+    places = [Place("1.weight", (unit, 0, 0)) for unit in (0, 3)]
+
+    def twice(task: ConvTail, *, precision: str) -> Any:
+        assert precision == "ieee"
+        return lambda changes: 2 * ConvReference(task)(changes)
+
+    monkeypatch.setattr(kernels, "conv_tail", twice)
+    mine, plain = pair(module, places, Arachne(torch.rand(60)))
+    values = mine.originals + torch.randn(5, 2)
+    with pytest.warns(UserWarning, match="without the fused convolution: they find otherwise"):
+        found = mine.logits(values)
+    torch.testing.assert_close(found, plain.logits(values))
 
 
 def test_nothing_is_fused_where_every_input_is_certain() -> None:
