@@ -165,8 +165,13 @@ def disagreement(evaluator: Evaluator, oracle: Turns) -> tuple[float, int]:
     values = oracle.values[: len(answers)]
     fitness = torch.cat([answer.fitness for answer in answers])
     verdicts = torch.cat([answer.verdicts for answer in answers])
-    relative = ((evaluator(values) - fitness) / fitness).abs().max()
-    return float(relative), int((evaluator.verdicts(values) != verdicts).sum())
+    differing = int((evaluator.verdicts(values) != verdicts).sum())
+    return relative_difference(evaluator(values), fitness), differing
+
+
+def relative_difference(found: Tensor, wanted: Tensor) -> float:
+    """Return the largest relative difference."""
+    return float(((found - wanted) / wanted).abs().max())
 
 
 def _rivals(workload: Workload, values: Tensor, blocks: Sequence[int | None]) -> dict[str, Turns]:

@@ -13,7 +13,7 @@ import torch
 
 from dnnrepair.bench import population_cuda, population_screen
 from dnnrepair.bench.contest import BLOCKED, CACHED, NAIVE, OURS, SEARCH, VMAP, measure
-from dnnrepair.bench.recipes import RECIPES
+from dnnrepair.bench.recipes import RECIPES, recipe_named
 from dnnrepair.bench.requirements import figures
 from dnnrepair.bench.result import BenchOptions, BenchResult, Table
 from dnnrepair.bench.scaling import identical, scaling
@@ -68,9 +68,8 @@ def alone(work: Callable[..., list[Row]], *arguments: Any) -> list[Row]:  # noqa
 def _measured(
     name: str, samples: int, sizes: tuple[int, ...], effort: Effort, seed: int
 ) -> list[Row]:
-    recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     with one_core():
-        return measure(recipe, samples, sizes, effort, seed)
+        return measure(recipe_named(name), samples, sizes, effort, seed)
 
 
 def summarize(rows: Sequence[Row], *, quick: bool = False) -> BenchResult:

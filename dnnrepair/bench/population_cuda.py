@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dnnrepair.bench import loops
-from dnnrepair.bench.contest import CHECKED, prepared
+from dnnrepair.bench.contest import CHECKED, prepared, relative_difference
 from dnnrepair.bench.recipes import RECIPES, Recipe
 from dnnrepair.bench.requirements import at_least
 from dnnrepair.bench.result import Table
@@ -113,7 +113,7 @@ def rows_of(
                 workload=recipe.name,
                 candidates=size,
                 rate=rate,
-                difference=float(((found - expected) / expected).abs().max()),
+                difference=relative_difference(found, expected),
                 share=rate * samples * DENSE_FLOP / plain if plain else None,
                 notes=tuple(notes),
             )

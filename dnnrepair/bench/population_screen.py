@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dnnrepair.bench.contest import CHECKED, prepared
+from dnnrepair.bench.contest import CHECKED, prepared, relative_difference
 from dnnrepair.bench.population_cuda import SAMPLES, SIZES, CudaRow, wall_rate
-from dnnrepair.bench.recipes import RECIPES
+from dnnrepair.bench.recipes import recipe_named
 from dnnrepair.bench.searches import ground
 from dnnrepair.bench.workloads import prepare
 from dnnrepair.evolve.in_place import in_place
@@ -37,8 +37,7 @@ _SAFETY = 4.0  # times the largest rounding error of the first population
 
 def measure(device: torch.device, seed: int, samples: int = SAMPLES) -> list[CudaRow]:
     """Return a row for each P and precision."""
-    recipe = next(recipe for recipe in RECIPES if recipe.name == SCREENED)
-    return list(rows_of(recipe, samples, SIZES, device, seed))
+    return list(rows_of(recipe_named(SCREENED), samples, SIZES, device, seed))
 
 
 def rows_of(
@@ -52,7 +51,7 @@ def rows_of(
     wanted = exact(checked)
     for precision in PRECISIONS:
         fast = prepared(workload, EvaluatorSettings(precision=precision))
-        error = float(((fast(checked) - wanted) / wanted).abs().max())
+        error = relative_difference(fast(checked), wanted)
         for size in sizes:
             search = Screening.of(workload, fast, exact, size, device)
             rate = wall_rate(search.step, size, device)

@@ -101,3 +101,8 @@ RECIPES = (
         split=splits.TRANSFORMER_MLP,
     ),
 )
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return the recipe of a workload."""
+    return next(recipe for recipe in RECIPES if recipe.name == name)

@@ -65,7 +65,12 @@ def uniform(word: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def chance(word: Tensor, probability: float) -> Tensor:
     """Return what is true with a probability in [0, 1]: exactly ``uniform(word) < probability``."""
-    return _shifted(word, 11) < math.ceil(probability * 2.0**53)
+    return _shifted(word, 11) < units_of(probability)
+
+
+def units_of(probability: float) -> int:
+    """Return how many of the 2**53 numbers that :func:`uniform` draws lie below a probability."""
+    return math.ceil(probability * 2.0**53)
 
 
 def below(word: Tensor, bound: Tensor | int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from dnnrepair.evolve import draws
 from dnnrepair.evolve.rand1bin import Rand1Bin, numbers
 from dnnrepair.evolve.strategy import STREAM, checked
-from dnnrepair.kernels import available, differing, interpreted
+from dnnrepair.kernels import differing, runs_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,9 +45,8 @@ def in_place(strategy: Strategy, state: State) -> InPlace:
         strategy: how to search.
         state: of that strategy, with the numbers of one generation drawn ahead.
     """
-    on_device = state.population.is_cuda or interpreted()
-    plain = all(x.is_contiguous() for x in (*state.tensors().values(), *state.ahead.now))
-    if isinstance(strategy, Rand1Bin) and on_device and plain and not available():
+    dense = all(x.is_contiguous() for x in (*state.tensors().values(), *state.ahead.now))
+    if isinstance(strategy, Rand1Bin) and runs_on(state.population) and dense:
         reason = _distrust(strategy, state)
         if not reason:
             return Fused.of(strategy, state)
@@ -118,7 +117,7 @@ class Fused:
         return cls(
             state=state,
             dither=torch.tensor([low, high - low], dtype=torch.float64, device=device),
-            chance=math.ceil(strategy.crossover * 2**53),
+            chance=draws.units_of(strategy.crossover),
             bounds=(state.box.low.contiguous(), state.box.high.contiguous()),
             grid=(-(-members // block["BP"]), searches, -(-weights // block["BK"])),
             block=block,

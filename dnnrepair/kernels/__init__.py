@@ -9,7 +9,7 @@ Triton is imported when a fused evaluator is prepared, never before.
 """
 
 from dnnrepair.kernels.graphs import captured
-from dnnrepair.kernels.launch import available, conv_tail, head, interpreted, tail
+from dnnrepair.kernels.launch import available, conv_tail, head, runs_on, tail
 from dnnrepair.kernels.screen import Screen, screened
 from dnnrepair.kernels.shape import Shape
 from dnnrepair.kernels.tasks import (
@@ -40,7 +40,7 @@ __all__ = [
     "conv_tail",
     "differing",
     "head",
-    "interpreted",
+    "runs_on",
     "screened",
     "tail",
 ]

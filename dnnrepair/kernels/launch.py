@@ -29,7 +29,7 @@ def available() -> str:
     """
     if find_spec("triton") is None:
         return "Triton is not installed"
-    if interpreted() or torch.cuda.is_available():
+    if _interpreted() or torch.cuda.is_available():
         return ""
     return "there is no CUDA device"
 
@@ -42,7 +42,7 @@ def head(task: Head, *, shape: Shape | None = None) -> Evaluator:
         shape: the block of a program; chosen from the sizes by default.
     """
     rows = max(len(task.columns), len(task.base))
-    if not _runs_on(task.base) or rows * task.base.shape[1] >= MAX_OFFSET:
+    if not _evaluates(task.base) or rows * task.base.shape[1] >= MAX_OFFSET:
         return HeadReference(task)
     return FusedHead.of(task, shape)
 
@@ -54,7 +54,7 @@ def tail(task: Tail, *, shape: Shape | None = None) -> Evaluator:
     """
     rows = max(len(task.columns), len(task.base), MAX_UNITS)
     fits = rows * task.base.shape[1] < MAX_OFFSET and len(task.before) <= MAX_UNITS
-    if not _runs_on(task.base) or not fits:
+    if not _evaluates(task.base) or not fits:
         return TailReference(task)
     return FusedTail.of(task, shape)
 
@@ -73,16 +73,19 @@ def conv_tail(task: ConvTail, *, precision: str = "ieee") -> ConvEvaluator:
     if precision not in PRECISIONS:
         message = f"no precision {precision!r}; choose from {', '.join(PRECISIONS)}"
         raise SettingError(message)
-    if not _runs_on(task.base) or task.weight.numel() >= MAX_OFFSET:
+    if not _evaluates(task.base) or task.weight.numel() >= MAX_OFFSET:
         return ConvReference(task)
     return FusedConv.of(task, precision)
 
 
-def _runs_on(base: Tensor) -> bool:
-    fits = base.dtype == torch.float32 and (base.is_cuda or interpreted())
-    return fits and not available()
+def runs_on(tensor: Tensor) -> bool:
+    """Tell whether kernels run where a tensor lies."""
+    return (tensor.is_cuda or _interpreted()) and not available()
 
 
-def interpreted() -> bool:
-    """Tell whether Triton interprets kernels on the CPU."""
+def _evaluates(base: Tensor) -> bool:
+    return base.dtype == torch.float32 and runs_on(base)
+
+
+def _interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"

@@ -22,7 +22,7 @@ from dnnrepair.population.tally import Tally
 from dnnrepair.population.values import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dnnrepair import kernels
     from dnnrepair.population.blocks import Block
@@ -209,6 +209,11 @@ class BatchedEvaluator:
         """Return verdicts ``(p, n)`` and sums ``(F, p)``; see :meth:`Judge.judge`."""
         if self.backend:
             return self._compiler.judged(values, block, weights)
+        return self._judged_by_graph(values, block, weights)
+
+    def _judged_by_graph(
+        self, values: Tensor, block: Block, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         prediction = self._predict(values, block)
         outputs = self.judge.outputs(prediction, block.targets, block.frame.recall)
         return self.judge.judge(outputs, block.targets, weights)
@@ -233,20 +238,25 @@ class BatchedEvaluator:
             self._halve_block(error)
             return
         self.fused = fused_blocks(self.suffix, self.judge, self.blocks, force=self.fuse)
-        if self.fused is not None and not self.backend and (reason := self._distrust()):
+        if self.fused and (reason := self._distrust(self.fused[0], self.blocks[0])):
             self.fused = None
             self.notes.append(f"evaluating without fused kernels: {reason}")
 
     @torch.no_grad()
     @full_precision()
-    def _distrust(self) -> str:
-        """Return why the kernels are not to be used: what they answer is compared once."""
-        searches = self.judge.fitness.weights.shape[1]
-        values = (1.01 * self.originals + 0.01).expand(searches, -1)
-        search_of = torch.arange(searches, device=values.device)
+    def _distrust(self, kernel: kernels.Evaluator, block: Block) -> str:
+        """Return why kernels are not to be used: what one answers for a block is compared."""
+        searches = torch.arange(self.judge.fitness.weights.shape[1], device=self.originals.device)
+        values = (1.01 * self.originals + 0.01).expand(len(searches), -1)  # one for each
+
+        def plain() -> Iterator[Tensor]:
+            for part in self._chunks(searches):
+                weights = self._weights(block, part)
+                yield self._judged_by_graph(values[part], block, weights)[1]
+
         return differing(
-            lambda: self._by_kernels(values),
-            lambda: self._by_block(values, search_of, None),
+            lambda: [kernel(self.suffix.chunk(values).change).fitness.unsqueeze(0) * SCALE],
+            lambda: [torch.cat(list(plain()), 1)],
             TOLERANCE,
         )
 

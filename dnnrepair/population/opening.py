@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dnnrepair.population.step import Step
     from dnnrepair.program import GraphProgram
 
+_TOLERANCE = 0.02  # of the largest output; bfloat16 rounds the change by up to 2**-8
 _FLATTENING = frozenset({"flatten", "view", "reshape"})
 
 
@@ -105,7 +106,7 @@ def _trusted(kernel: kernels.ConvEvaluator, task: kernels.ConvTail) -> bool:
     """Compare a kernel once with plain torch, and say so if it is not to be used."""
     changes = torch.linspace(-1, 1, len(task.unit_of), device=task.base.device).view(1, -1)
     reason = differing(
-        lambda: [kernel(changes)], lambda: [ConvReference(task)(changes)], tolerance=0.02
+        lambda: [kernel(changes)], lambda: [ConvReference(task)(changes)], _TOLERANCE
     )
     if reason:
         warnings.warn(f"evaluating without the fused convolution: {reason}", stacklevel=2)

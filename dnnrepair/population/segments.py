@@ -30,7 +30,7 @@ class Segment:
 
     seen: Tensor
     used: int = 0
-    SIZE: ClassVar = 64 << 20  # bytes; from 32 MiB on, no allocator takes them from its heap
+    SIZE: ClassVar[int] = 64 << 20  # bytes; from 32 MiB on, no allocator takes them from its heap
 
     @classmethod
     def of(cls, size: int) -> Segment:
@@ -58,7 +58,7 @@ class Segment:
         self.seen[begin : begin + len(data)] = data
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FileSegment(Segment):
     """A file, mapped into memory.
 
@@ -66,8 +66,8 @@ class FileSegment(Segment):
         path: of the file.
     """
 
-    path: Path | None = None
-    SIZE: ClassVar = 256 << 20  # bytes; a system lets a process map some ten thousand files
+    path: Path
+    SIZE: ClassVar[int] = 256 << 20  # bytes; a system lets a process map some ten thousand files
 
     @classmethod
     def at(cls, path: Path, size: int) -> FileSegment:
@@ -84,7 +84,6 @@ class FileSegment(Segment):
 
     def _write(self, begin: int, data: Tensor) -> None:
         """Write; copied into the map, what a full disk does not take would end the process."""
-        assert self.path is not None  # noqa: S101 - `at` gave one
         with self.path.open("r+b") as file:
             file.seek(begin)
             file.write(data.numpy().data)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dnnrepair.program import GraphProgram
 
 
-class Recorded(NamedTuple):
+class Recording(NamedTuple):
     """A block of inputs as the suffix needs it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Suffix:
             steps = tuple(streaming(steps, program, places))
         return cls(program, places, steps, originals, constants, opening)
 
-    def record(self, inputs: Sequence[Tensor]) -> Recorded:
+    def record(self, inputs: Sequence[Tensor]) -> Recording:
         """Run the unpatched network on a block of inputs, and keep what the suffix will need."""
         frame = Frame(self.constants)
         run = _Run(self, frame, self.chunk(self.originals.unsqueeze(0)))
@@ -114,7 +114,7 @@ class Suffix:
         if isinstance(prediction, Sparse):
             _ = prediction.base.whole(), prediction.base.shape  # to be asked for by the fitness
         frame.live = None
-        return Recorded(frame, prediction, run.largest)
+        return Recording(frame, prediction, run.largest)
 
     def run(self, frame: Frame, chunk: Chunk) -> Sparse | Dense:
         """Return the prediction of every candidate for a recorded block of inputs."""

@@ -22,7 +22,7 @@ from dnnrepair.bench.population_cuda import (
     wall_rate,
 )
 from dnnrepair.bench.population_screen import Screening
-from dnnrepair.bench.recipes import RECIPES
+from dnnrepair.bench.recipes import RECIPES, recipe_named
 from dnnrepair.bench.searches import ground
 from dnnrepair.bench.workloads import prepare
 from dnnrepair.evolve.driver import search
@@ -98,7 +98,7 @@ def test_the_table_says_why_nothing_was_captured() -> None:
 
 
 def test_a_screen_finds_what_a_search_without_finds() -> None:
-    workload = prepare(next(r for r in RECIPES if r.name == "conv, 2 channels"), 20, seed=0)
+    workload = prepare(recipe_named("conv, 2 channels"), 20, seed=0)
     exact = prepared(workload)
 
     class Rounded:
